@@ -1,0 +1,1 @@
+"""The protocol of RFC 5321 without I/O: grammar, framing, session, conversation."""

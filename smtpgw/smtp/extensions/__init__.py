@@ -1,0 +1,1 @@
+"""SMTP service extensions, one file each."""

@@ -1,0 +1,20 @@
+"""The extensions, in the order of the reply to EHLO: one line for each."""
+
+from smtpgw.smtp.extension import Extension
+from smtpgw.smtp.extensions.auth import Auth
+from smtpgw.smtp.extensions.eightbitmime import EightBitMime
+from smtpgw.smtp.extensions.pipelining import Pipelining
+from smtpgw.smtp.extensions.size import Size
+from smtpgw.smtp.extensions.smtputf8 import SmtpUtf8
+from smtpgw.smtp.extensions.starttls import StartTls
+from smtpgw.smtp.extensions.status_codes import StatusCodes
+
+EXTENSIONS: tuple[Extension, ...] = (
+    Pipelining(),
+    Size(),
+    StartTls(),
+    Auth(),
+    StatusCodes(),
+    EightBitMime(),
+    SmtpUtf8(),
+)

@@ -1,0 +1,227 @@
+"""
+The server's side of an SMTP session (RFC 5321), without input or output.
+
+The one that drives it gives octets to ``receive``, calls ``step`` until that returns ``None``, does what each event
+says, and writes what stands in ``output``. Invariants:
+
+1. At most one answer is owed at a time. While it is owed, input waits; that alone keeps replies in order however slow
+   an answer is.
+2. Every command line gets exactly one reply, every content one more.
+3. Behind a 354 nothing but CR LF . CR LF ends content, whatever is wrong with it; content never becomes commands.
+4. Nothing from before a TLS handshake is left after it.
+
+Who may send what to whom is not decided here, only what the protocol and the limits say.
+"""
+
+from binascii import b2a_base64
+
+from smtpgw.model.reply import Reply, reply
+from smtpgw.smtp import replies
+from smtpgw.smtp.events import AuthAborted, AuthResponse, ContentRead, Event, Signal
+from smtpgw.smtp.framing import ContentReader, Flaw
+from smtpgw.smtp.grammar import read_base64
+from smtpgw.smtp.session_commands import foreign_protocol, run_command
+from smtpgw.smtp.session_rules import Phase
+from smtpgw.smtp.session_state import SessionState
+
+_MAX_REPLIES = 256
+"""As many may wait to be written before the driver is told to."""
+
+_MAX_PIECES = 128
+"""Pieces of waiting input; then they are joined, because many small ones take many times their size."""
+
+_BINARY = (b"\x16\x03", b"\x80\x2e\x01", b"\x03\x00", b"\x04\x01", b"\x05")
+"""First octets of TLS, SSL 2, RDP and SOCKS, which may never send CR LF."""
+
+_START = Phase.START
+_READY = Phase.READY
+_MAIL = Phase.MAIL
+_CONTENT = Phase.CONTENT
+_EXCHANGE = Phase.EXCHANGE
+_CLOSED = Phase.CLOSED
+
+_CONTENT_REPLIES = {Flaw.BARE_NEWLINE: replies.BARE_NEWLINE, Flaw.NUL: replies.NUL_IN_CONTENT}
+
+
+class Session(SessionState):
+    """One connection's session. Each answer is given once, while it is owed."""
+
+    def greet(self) -> None:
+        """The banner."""
+        self.say(reply(220, "", self.rules.banner))
+
+    def shut_down(self) -> None:
+        """Answer the next command 421 4.3.2; say so at once to a client that is not in the middle of something."""
+        self.is_shutting_down = True
+        if self.phase in (_START, _READY) and not self.is_owing and not self.buffered_octets:
+            self.turn_away(replies.SHUTTING_DOWN)
+
+    def receive(self, octets: bytes) -> None:
+        """Take input; it is read by ``step``."""
+        if self.phase is not _CLOSED:
+            self.waiting.append(octets)
+            self.waiting_size += len(octets)
+            if len(self.waiting) > _MAX_PIECES:
+                self.waiting = [b"".join(self.waiting)]
+
+    def step(self) -> Event | None:
+        """Read on to the next event. ``None``: more input is needed, or an answer."""
+        if self.waiting and not self.is_owing:
+            self._take_waiting()
+        while not self.is_owing:
+            content = self.content
+            if content is not None:
+                event = self._read_content(content)
+                if event is not None or self.content is content:
+                    return event
+                continue
+            if self.phase is _CLOSED:
+                if self.is_over:
+                    return None
+                self.is_over = True
+                return Signal.CLOSED
+            start = self.position
+            if self.is_first_line and self.buffer.startswith(_BINARY, start):
+                foreign_protocol(self)
+                continue
+            line, self.position = self.commands.read(self.buffer, start)
+            if line is not None:
+                event = self._response(line) if self.phase is _EXCHANGE else run_command(self, line)
+            elif self.position > start and not self.commands.is_skipping:
+                event = self._overlong()
+            else:
+                return None
+            if event is not None:
+                return event
+            if len(self.output) > _MAX_REPLIES:
+                return Signal.OUTPUT_FULL
+        return None
+
+    def accept(self) -> None:
+        """Yes, to MAIL, RCPT or DATA."""
+        self.is_owing = False
+        if self.recipient is not None:
+            self.recipients.append(self.recipient)
+            self.recipient = None
+            self.output.append(replies.RCPT_OK)
+        elif self.phase is _MAIL:
+            self.phase = _CONTENT
+            self.content = ContentReader(normalize=self.rules.normalizes)
+            self.content_refusal = None
+            self.output.append(replies.START_CONTENT)
+        else:
+            self.phase = _MAIL
+            self.facts.in_transaction = True
+            self.output.append(replies.MAIL_OK)
+
+    def refuse(self, answer: Reply) -> None:
+        """No, to MAIL, RCPT, DATA or a step of AUTH. After MAIL and DATA there is no transaction."""
+        self.is_owing = False
+        if self.recipient is not None:
+            self.recipient = None
+        elif self.phase is _EXCHANGE:
+            self.end_exchange()
+            if answer.is_permanent:
+                self.bad(answer)
+                return
+        else:
+            self.reset()
+        self.say(answer)
+        if answer.code == 421:
+            self.close()
+
+    def conclude(self, answer: Reply) -> None:
+        """The reply to the end of data. A positive one is a new start for the count of bad commands."""
+        self.is_owing = False
+        if answer.is_positive:
+            self.errors = 0
+        self.reset()
+        self.say(answer)
+        if answer.code == 421:
+            self.close()
+
+    def drop_content(self, answer: Reply) -> None:
+        """Give out no more of the content that is being read, and reply this at its end."""
+        self.content_refusal = answer
+
+    def challenge(self, octets: bytes) -> None:
+        """A 334 in an AUTH exchange."""
+        self.is_owing = False
+        self.output.append(b"334 " + b2a_base64(octets, newline=False) + b"\r\n")
+
+    def authenticated(self) -> None:
+        """AUTH succeeded."""
+        self.is_owing = False
+        self.facts.is_authenticated = True
+        self.end_exchange()
+        self.say(replies.AUTHENTICATED)
+
+    def tls_started(self) -> None:
+        """The handshake begins: forget everything (RFC 3207 section 4.2)."""
+        self.is_owing = False
+        self.drop_input()
+        self.helo = ""
+        self.is_extended = False
+        self.facts.tls_active = True
+        self.facts.is_authenticated = False
+        self.is_locked = False
+        self.is_first_line = True
+        self.reset()
+
+    # --- Input ---
+
+    def _take_waiting(self) -> None:
+        rest = self.buffer[self.position :] if self.position < len(self.buffer) else b""
+        waiting = self.waiting
+        self.buffer = waiting[0] if not rest and len(waiting) == 1 else rest + b"".join(waiting)
+        self.position = 0
+        self.waiting = []
+        self.waiting_size = 0
+
+    def _read_content(self, content: ContentReader) -> Event | None:
+        has_ended = content.ended
+        if not has_ended:
+            octets, self.position = content.read(self.buffer, self.position)
+            has_ended = content.ended
+            if self.content_refusal is None:
+                refusal = self._content_trouble(content)
+                if refusal is not None:
+                    self.content_refusal = refusal
+                    self.rejected("content", refusal, "")
+                    return Signal.CONTENT_DROPPED
+                if has_ended:
+                    self.content = None
+                    self.messages += 1
+                    self.is_owing = True
+                elif not octets:
+                    return None
+                return ContentRead(octets, has_ended)
+        if has_ended and self.content_refusal is not None:
+            self.content = None
+            self.messages += 1
+            self.say(self.content_refusal)
+            self.reset()
+        return None
+
+    def _content_trouble(self, content: ContentReader) -> Reply | None:
+        if content.flaw is not None:
+            return _CONTENT_REPLIES[content.flaw]
+        limit = self.rules.message_size
+        return replies.TOO_LARGE if limit and content.size_octets > limit else None
+
+    def _response(self, line: bytes) -> Event:
+        """A line of an AUTH exchange."""
+        response = read_base64(line)
+        if response is None:
+            self.end_exchange()
+            self.bad(replies.AUTH_ABORTED if line == b"*" else replies.BAD_BASE64)
+            return AuthAborted()
+        self.is_owing = True
+        return AuthResponse(response)
+
+    def _overlong(self) -> Event | None:
+        aborts = self.phase is _EXCHANGE
+        if aborts:
+            self.end_exchange()
+        self.bad(replies.LINE_TOO_LONG)
+        return AuthAborted() if aborts else None

@@ -1,0 +1,274 @@
+"""
+The commands of a session (RFC 5321 section 4.1), one function each, and the order in which they may come.
+
+A command is refused for its syntax, its place, or a limit here; everything else is asked of the driver.
+"""
+
+import re
+from collections.abc import Callable
+
+from smtpgw.model.address import path_text
+from smtpgw.model.envelope import Envelope, MailFrom, Recipient
+from smtpgw.model.reply import Reply
+from smtpgw.smtp import replies
+from smtpgw.smtp.events import AuthAsked, DataAsked, Event, MailAsked, RcptAsked, Signal
+from smtpgw.smtp.extension import Extension, MailFields, RcptFields
+from smtpgw.smtp.grammar import Parameters, read_helo, read_mail, read_rcpt
+from smtpgw.smtp.session_rules import Phase
+from smtpgw.smtp.session_state import SessionState
+
+_MAX_RESPONSE_OCTETS = 12288
+"""Of a line in an AUTH exchange (RFC 4954 section 4)."""
+
+_REQUEST = re.compile(rb"[A-Za-z]+ \S* ?HTTP/\d(?:\.\d)?\Z|SSH-\d|PROXY (?:TCP|UDP|UNKNOWN)")
+"""Lines of protocols that can be made to talk to our port by others than their user."""
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+_MISPLACED: dict[bytes, dict[Phase, Reply]] = {
+    b"MAIL": {Phase.START: replies.HELO_FIRST, Phase.MAIL: replies.NESTED_MAIL},
+    b"RCPT": {Phase.START: replies.HELO_FIRST, Phase.READY: replies.MAIL_FIRST},
+    b"DATA": {Phase.START: replies.HELO_FIRST, Phase.READY: replies.MAIL_FIRST},
+}
+"""What is said to a command in a phase where it has no place. Anywhere else it has one."""
+
+_BEFORE_TLS = frozenset({b"EHLO", b"HELO", b"NOOP", b"QUIT", b"STARTTLS"})
+"""RFC 3207 section 4."""
+
+_KNOWN = frozenset({b"EXPN", b"SEND", b"SOML", b"SAML", b"TURN", b"ETRN", b"BDAT", b"AUTH", b"STARTTLS"})
+"""Commands that exist, but not here."""
+
+
+def run_command(session: SessionState, line: bytes) -> Event | None:
+    """:param line: without CR LF. Says its reply, or returns what must happen first."""
+    verb, _, argument = line.partition(b" ")
+    act = _VERBS.get(verb)
+    if act is None:
+        verb = verb.upper()
+        act = _VERBS.get(verb)
+    if session.is_shutting_down and verb != b"QUIT":
+        session.turn_away(replies.SHUTTING_DOWN)
+        return None
+    session.is_first_line = False
+    if act is None and _REQUEST.match(line):
+        return foreign_protocol(session)
+    if session.is_locked and verb not in _BEFORE_TLS:
+        return session.bad(replies.TLS_NEEDED)
+    if act is not None:
+        misplaced = _MISPLACED.get(verb)
+        if misplaced is not None and session.phase in misplaced:
+            return session.bad(misplaced[session.phase])
+        return act(session, argument)
+    extension = session.tables.verbs.get(verb)
+    if extension is not None:
+        return _run_extension(session, extension, verb.decode("ascii"), argument)
+    if not line.strip():
+        return session.bad(replies.SYNTAX_ERROR)
+    return session.bad(replies.NOT_IMPLEMENTED if verb in _KNOWN else replies.UNKNOWN_COMMAND)
+
+
+def foreign_protocol(session: SessionState) -> Event | None:
+    """Another protocol: its next lines must not be read as commands."""
+    session.rejected("connect", replies.FOREIGN_PROTOCOL, "")
+    session.turn_away(replies.FOREIGN_PROTOCOL)
+    return None
+
+
+def _helo(session: SessionState, argument: bytes) -> Event | None:
+    return _greeted(session, argument, is_extended=False)
+
+
+def _ehlo(session: SessionState, argument: bytes) -> Event | None:
+    return _greeted(session, argument, is_extended=True)
+
+
+def _greeted(session: SessionState, argument: bytes, *, is_extended: bool) -> Event | None:
+    name = read_helo(argument)
+    if name is None:
+        return session.bad(replies.BAD_HELO)
+    session.helo = name
+    session.is_extended = is_extended
+    session.reset()
+    lines = [session.rules.hostname]
+    if is_extended:
+        offers = (extension.offer(session.facts) for extension in session.rules.extensions)
+        lines += [offer for offer in offers if offer is not None]
+    session.say(Reply(250, "", tuple(lines)))
+    return Signal.GREETED
+
+
+def _mail(session: SessionState, argument: bytes) -> Event | None:
+    limit = session.rules.messages
+    if limit and session.messages >= limit:
+        session.rejected("mail", replies.TOO_MANY_MESSAGES, "")
+        session.turn_away(replies.TOO_MANY_MESSAGES)
+        return None
+    found = read_mail(argument)
+    if isinstance(found, Reply):
+        return session.bad(found)
+    path = found.path
+    if not found.parameters:
+        mail = MailFrom(path)
+    else:
+        fields = MailFields()
+        trouble = _mail_parameters(session, found.parameters, fields)
+        if trouble is not None:
+            if trouble is not replies.TOO_LARGE:
+                return session.bad(trouble)
+            session.rejected("mail", trouble, path_text(path))
+            session.say(trouble)
+            return None
+        mail = MailFrom(path, fields.size_octets, fields.body, fields.smtputf8)
+    if path is not None and not mail.smtputf8 and not path.is_ascii:
+        return session.bad(replies.NEEDS_SMTPUTF8_SENDER)
+    session.mail = mail
+    session.has_tried = False
+    session.is_owing = True
+    return MailAsked(mail)
+
+
+def _mail_parameters(session: SessionState, parameters: Parameters, fields: MailFields) -> Reply | None:
+    seen = set()
+    for keyword, value in parameters:
+        extension = _available(session, session.tables.mail, keyword)
+        if extension is None:
+            return replies.UNKNOWN_PARAMETER
+        if keyword in seen:
+            return replies.REPEATED_PARAMETER
+        seen.add(keyword)
+        trouble = extension.mail_parameter(keyword, value, fields, session.facts)
+        if trouble is not None:
+            return trouble
+    return None
+
+
+def _rcpt(session: SessionState, argument: bytes) -> Event | None:
+    if len(session.recipients) >= session.rules.recipients:
+        if not session.is_full:
+            # Told once: a client may try thousands more.
+            session.is_full = True
+            session.rejected("rcpt", replies.TOO_MANY_RECIPIENTS, "")
+        session.say(replies.TOO_MANY_RECIPIENTS)
+        return None
+    found = read_rcpt(argument)
+    if isinstance(found, Reply):
+        return session.bad(found)
+    trouble = _rcpt_parameters(session, found.parameters) if found.parameters else None
+    if trouble is not None:
+        return session.bad(trouble)
+    mailbox, mail = found.path, session.mail
+    assert mailbox is not None
+    assert mail is not None
+    if not mail.smtputf8 and not mailbox.is_ascii:
+        return session.bad(replies.NEEDS_SMTPUTF8_RECIPIENT)
+    session.has_tried = True
+    session.recipient = Recipient(mailbox)
+    session.is_owing = True
+    return RcptAsked(mail, session.recipient)
+
+
+def _rcpt_parameters(session: SessionState, parameters: Parameters) -> Reply | None:
+    seen = set()
+    fields = RcptFields()
+    for keyword, value in parameters:
+        extension = _available(session, session.tables.rcpt, keyword)
+        if extension is None:
+            return replies.UNKNOWN_PARAMETER
+        if keyword in seen:
+            return replies.REPEATED_PARAMETER
+        seen.add(keyword)
+        trouble = extension.rcpt_parameter(keyword, value, fields, session.facts)
+        if trouble is not None:
+            return trouble
+    return None
+
+
+def _available(session: SessionState, table: dict[str, Extension], keyword: str) -> Extension | None:
+    """Only what was offered may be used (RFC 5321 section 4.1.1.11)."""
+    extension = table.get(keyword)
+    if extension is None or not session.is_extended or extension.offer(session.facts) is None:
+        return None
+    return extension
+
+
+def _data(session: SessionState, argument: bytes) -> Event | None:
+    if argument.strip():
+        return session.bad(replies.NO_ARGUMENT)
+    if not session.recipients:
+        return session.bad(replies.NO_VALID_RECIPIENTS if session.has_tried else replies.RCPT_FIRST)
+    mail = session.mail
+    assert mail is not None
+    session.is_owing = True
+    return DataAsked(Envelope(mail.reverse_path, tuple(session.recipients), mail.body, mail.smtputf8))
+
+
+def _rset(session: SessionState, argument: bytes) -> Event | None:
+    if argument.strip():
+        return session.bad(replies.NO_ARGUMENT)
+    session.reset()
+    session.output.append(replies.OK)
+    return None
+
+
+def _noop(session: SessionState, argument: bytes) -> Event | None:
+    if _CONTROL.search(argument):
+        return session.bad(replies.SYNTAX_ERROR)
+    session.output.append(replies.OK)
+    return None
+
+
+def _vrfy(session: SessionState, argument: bytes) -> Event | None:
+    if _CONTROL.search(argument):
+        return session.bad(replies.SYNTAX_ERROR)
+    if not argument.strip():
+        return session.bad(replies.ARGUMENT_NEEDED)
+    session.say(replies.CANNOT_VERIFY)
+    return None
+
+
+def _help(session: SessionState, argument: bytes) -> Event | None:
+    if _CONTROL.search(argument):
+        return session.bad(replies.SYNTAX_ERROR)
+    session.say(replies.HELP)
+    return None
+
+
+def _quit(session: SessionState, argument: bytes) -> Event | None:
+    if argument.strip():
+        return session.bad(replies.NO_ARGUMENT)
+    session.turn_away(replies.BYE)
+    return None
+
+
+def _run_extension(session: SessionState, extension: Extension, verb: str, argument: bytes) -> Event | None:
+    session.facts.has_input = session.buffered_octets > 0
+    result = extension.command(verb, argument.rstrip(b" "), session.facts)
+    if isinstance(result, Reply):
+        if result.code == 421:
+            session.turn_away(result)
+        elif result.is_permanent:
+            session.bad(result)
+        else:
+            session.say(result)
+        return None
+    if result is Signal.TLS_ASKED:
+        session.output.append(replies.START_TLS)
+    elif isinstance(result, AuthAsked):
+        session.phase = Phase.EXCHANGE
+        session.commands.limit_octets = _MAX_RESPONSE_OCTETS
+    session.is_owing = True
+    return result
+
+
+_VERBS: dict[bytes, Callable[[SessionState, bytes], Event | None]] = {
+    b"HELO": _helo,
+    b"EHLO": _ehlo,
+    b"MAIL": _mail,
+    b"RCPT": _rcpt,
+    b"DATA": _data,
+    b"RSET": _rset,
+    b"NOOP": _noop,
+    b"VRFY": _vrfy,
+    b"HELP": _help,
+    b"QUIT": _quit,
+}

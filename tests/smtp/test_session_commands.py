@@ -1,0 +1,85 @@
+"""Every command in every phase."""
+
+# Wrong types are handed in on purpose, and boundaries replaced.
+# mypy: no-check-untyped-defs
+
+import random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpgw.smtp.session_rules import Phase
+from tests.smtp.fakes import CoreDriver
+
+_GREETED = b"EHLO c.example\r\n"
+
+PHASES = {
+    Phase.START: b"",
+    Phase.READY: _GREETED,
+    Phase.MAIL: _GREETED + b"MAIL FROM:<>\r\n",
+}
+ROWS = (
+    # command, START, READY, MAIL
+    (b"HELO c", b"250 mx", b"250 mx", b"250 mx"),
+    (b"EHLO c", b"250-mx", b"250-mx", b"250-mx"),
+    (b"EHLO", b"501 5.5.4", b"501 5.5.4", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x>", b"503 5.5.1", b"250 2.1.0", b"503 5.5.1"),
+    (b"RCPT TO:<a@x>", b"503 5.5.1", b"503 5.5.1", b"250 2.1.5"),
+    (b"DATA", b"503 5.5.1", b"503 5.5.1", b"503 5.5.1"),
+    (b"RSET", b"250 2.0.0", b"250 2.0.0", b"250 2.0.0"),
+    (b"RSET x", b"501 5.5.4", b"501 5.5.4", b"501 5.5.4"),
+    (b"NOOP", b"250 2.0.0", b"250 2.0.0", b"250 2.0.0"),
+    (b"NOOP x y", b"250 2.0.0", b"250 2.0.0", b"250 2.0.0"),
+    (b"NOOP a\nRSET", b"500 5.5.2", b"500 5.5.2", b"500 5.5.2"),
+    (b"VRFY a", b"252 2.0.0", b"252 2.0.0", b"252 2.0.0"),
+    (b"VRFY", b"501 5.5.4", b"501 5.5.4", b"501 5.5.4"),
+    (b"VRFY a\rb", b"500 5.5.2", b"500 5.5.2", b"500 5.5.2"),
+    (b"HELP", b"214-2.0.0", b"214-2.0.0", b"214-2.0.0"),
+    (b"HELP \x1b", b"500 5.5.2", b"500 5.5.2", b"500 5.5.2"),
+    (b"QUIT", b"221 2.0.0", b"221 2.0.0", b"221 2.0.0"),
+    (b"QUIT now", b"501 5.5.4", b"501 5.5.4", b"501 5.5.4"),
+    (b"STARTTLS", b"220 Ready", b"220 Ready", b"220 Ready"),
+    (b"AUTH PLAIN", b"502 5.5.1", b"502 5.5.1", b"502 5.5.1"),
+    (b"EXPN a", b"502 5.5.1", b"502 5.5.1", b"502 5.5.1"),
+    (b"BDAT 1 LAST", b"502 5.5.1", b"502 5.5.1", b"502 5.5.1"),
+    (b"FOO", b"500 5.5.2", b"500 5.5.2", b"500 5.5.2"),
+    (b"", b"500 5.5.2", b"500 5.5.2", b"500 5.5.2"),
+    (b" NOOP", b"500 5.5.2", b"500 5.5.2", b"500 5.5.2"),
+    (b"N\xc3\x96\xff\x00", b"500 5.5.2", b"500 5.5.2", b"500 5.5.2"),
+    (b"MAIL", b"503 5.5.1", b"501 5.5.2", b"503 5.5.1"),
+    (b"MAIL FROM:<a@x> FOO=1", b"503 5.5.1", b"555 5.5.4", b"503 5.5.1"),
+    (b"RCPT TO:<a@x> FOO=1", b"503 5.5.1", b"503 5.5.1", b"555 5.5.4"),
+    (b"RCPT TO:<a..b@x>", b"503 5.5.1", b"503 5.5.1", b"501 5.1.3"),
+)
+
+
+class TableTests(SynchronousTestCase):
+    """Every command in every phase has the reply that the RFC gives it."""
+
+    def test_table(self):
+        """Each in upper, lower and mixed case."""
+        for command, *expected in ROWS:
+            for (phase, before), start in zip(PHASES.items(), expected, strict=True):
+                verb, space, rest = command.partition(b" ")
+                for written in (command, verb.lower() + space + rest, verb.title() + space + rest):
+                    with self.subTest(written, phase=phase):
+                        driver = CoreDriver()
+                        driver.feed(before)
+                        self.assertIs(driver.session.phase, phase)
+                        said = driver.feed(written + b"\r\n")
+                        self.assertEqual(said[: len(start)], start)
+
+    def test_one_reply_each(self):
+        """As many replies as commands, in their order, however they are cut."""
+        source = random.Random(7)
+        for _ in range(300):
+            commands = [source.choice(ROWS) for _ in range(12)]
+            raw = b"".join(row[0] + b"\r\n" for row in commands if not row[0].startswith((b"QUIT", b"STARTTLS")))
+            whole = CoreDriver(errors=100).feed(raw)
+            cut = CoreDriver(errors=100)
+            position = 0
+            while position < len(raw):
+                size = source.randrange(1, 20)
+                cut.feed(raw[position : position + size])
+                position += size
+            self.assertEqual(cut.sent, whole)
+            self.assertEqual(sum(line[3:4] == b" " for line in whole.splitlines()), raw.count(b"\r\n"), (raw, whole))
