@@ -1,0 +1,1 @@
+"""Where mail of our own domains ends: Maildir, a callable, nowhere."""

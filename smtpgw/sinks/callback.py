@@ -1,0 +1,120 @@
+"""
+The sink of ``deliver = "python:package.module:name"``: a user's own coroutine gets the message.
+
+It returns: delivered. It raises Reject: failed, the sender is told. It raises Defer, or anything else: delayed, tried
+again. One call for all the recipients of a message that the sink gets at once, so they share the outcome.
+
+The coroutine may await whatever Twisted can: other coroutines and Deferreds. An asyncio library works only when the
+gateway runs on asyncio's loop (``twistd --reactor asyncio``), its futures wrapped by ``Deferred.fromFuture``.
+"""
+
+import inspect
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import cast
+
+from smtpgw.boundaries import Body, Threads
+from smtpgw.handlers.message import HEAD_OCTETS, IncomingMessage
+from smtpgw.handlers.outcome import Defer, Reject
+from smtpgw.model.envelope import Recipient
+from smtpgw.model.message import Message
+from smtpgw.model.outcome import Delayed, Delivered, Failed, Outcome, Scope
+
+Handler = Callable[[IncomingMessage], Awaitable[object]]
+"""What a user writes: ``async def name(message)``. What it returns is ignored."""
+
+_DELIVERED = Delivered("handler")
+_BROKEN = Delayed("4.3.0", "temporary trouble of the receiving program")
+_CANCELLED = Delayed("4.3.0", "the receiving program was interrupted")
+
+
+class TargetError(ValueError):
+    """A target names nothing that can take mail. The text says what is wrong, for whoever wrote the target."""
+
+
+def load_callable(target: str) -> Handler:
+    """
+    What ``package.module:name`` names, ``name`` with dots inside it for attributes.
+
+    Imports the module, so it runs the user's code: at start-up only.
+
+    :raises TargetError: with one line that says what is wrong.
+    """
+    module_name, separator, path = target.partition(":")
+    names = path.split(".")
+    if not (separator and all(map(str.isidentifier, names)) and all(map(str.isidentifier, module_name.split(".")))):
+        raise TargetError(f"{target!r} is not of the form package.module:name")
+    try:
+        found: object = import_module(module_name)
+    except ModuleNotFoundError as missing:
+        if missing.name and (module_name == missing.name or module_name.startswith(f"{missing.name}.")):
+            raise TargetError(f"there is no module {missing.name!r}") from missing
+        raise TargetError(f"importing {module_name!r} failed: {missing}") from missing
+    except Exception as broken:  # whatever a user's module raises belongs into one clear line
+        raise TargetError(f"importing {module_name!r} failed: {type(broken).__name__}: {broken}") from broken
+    for name in names:
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise TargetError(f"{module_name!r} has no {path!r}") from None
+    if not callable(found):
+        raise TargetError(f"{target!r} can't be called; an async def that takes a message is needed")
+    if not _is_async(found):
+        raise TargetError(f"{target!r} is not async; write it as async def")
+    return cast(Handler, found)
+
+
+def _is_async(found: object) -> bool:
+    if inspect.isclass(found):
+        return False
+    return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(getattr(found, "__call__", None))  # noqa: B004
+
+
+class CallbackSink:
+    """A sink that awaits a user's coroutine."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        threads: Threads,
+        log_failure: Callable[[Message, BaseException], None],
+        cancelled: tuple[type[BaseException], ...] = (CancelledError,),
+    ) -> None:
+        """
+        :param log_failure: told of every exception that is neither of the others.
+        :param cancelled: what a cancelled coroutine raises: asyncio's exception, and that of whoever runs this.
+        """
+        self._cancelled = cancelled
+        self._handler = handler
+        self._threads = threads
+        self._log_failure = log_failure
+
+    async def deliver(self, message: Message, recipients: tuple[Recipient, ...], body: Body) -> tuple[Outcome, ...]:
+        """
+        One outcome for all recipients.
+
+        Cancelling cancels the user's coroutine; all recipients are delayed, whatever it had done by then.
+        """
+        outcome: Outcome = _DELIVERED
+        try:
+            head = body.inline()
+            if head is None:
+                head = await self._threads.run(_read_head, body)
+            await self._handler(IncomingMessage(message, recipients, body, self._threads, head))
+        except Reject as rejection:
+            outcome = Failed(rejection.status, rejection.text, Scope.MESSAGE)
+        except Defer as deferral:
+            outcome = Delayed("4.3.0", deferral.text, retry_after_seconds=deferral.delay_seconds)
+        except self._cancelled:
+            outcome = _CANCELLED
+        except Exception as exception:  # noqa: BLE001  the user's code may raise anything, and no message is lost by it
+            self._log_failure(message, exception)
+            outcome = _BROKEN
+        return (outcome,) * len(recipients)
+
+
+def _read_head(body: Body) -> bytes:
+    """In a thread."""
+    with body.open() as stream:
+        return stream.read(HEAD_OCTETS)
