@@ -1,0 +1,1 @@
+"""Rules that accept or refuse, one file each."""

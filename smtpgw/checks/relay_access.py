@@ -1,0 +1,82 @@
+"""
+Who may send where: anyone to our own domains, and to all others only who may relay.
+
+It reads the domain and nothing else of an address. Another domain in a local part (``user%other@ours``,
+``other!user@ours``) is never looked at, so mail to it stays at ours, where :mod:`smtpgw.checks.recipients` does not
+know it. Source routes are gone before (RFC 5321 appendix C). An address literal or a host name of ours is local only if
+it is configured as a domain. ``<postmaster>`` without a domain belongs to the first local domain, and to nobody if
+there is none.
+"""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from smtpgw.model.domains import LocalDomains
+from smtpgw.model.envelope import Client, MailFrom, Recipient
+from smtpgw.model.reply import reply
+from smtpgw.model.verdict import Accept, Refuse, Verdict
+
+Network = IPv4Network | IPv6Network
+
+_KEPT = 10_000
+"""Client addresses whose answer is remembered; when reached, all are forgotten."""
+
+_LOCAL = Accept(("relay_access: local domain",))
+_NETWORK = Accept(("relay_access: client in the relay networks",))
+_IDENTITY = Accept(("relay_access: authenticated client",))
+_OWN = Accept(("relay_access: handed in on this host",))
+
+
+class RelayAccess:
+    """
+    Accepts RCPT for local domains, and for all others from clients that may relay; otherwise 550 5.7.1.
+
+    May relay: addresses in the networks, authenticated clients, and what is handed in through our own command.
+    """
+
+    name = "relay_access"
+
+    def __init__(self, domains: LocalDomains, networks: Sequence[Network]) -> None:
+        """
+        :param domains: none at all for a listener that only relays.
+        :param networks: of this listener; none: nobody may relay by address.
+        """
+        self._domains = domains
+        self._networks = tuple(networks)
+        self._known: dict[str, bool] = {}
+        self._refuse = Refuse(reply(550, "5.7.1", "Relay access denied"), self.name)
+        self._no_postmaster = Refuse(reply(550, "5.1.1", "No such recipient here"), self.name)
+
+    def check_rcpt(self, client: Client, mail: MailFrom, recipient: Recipient) -> Verdict:
+        """See the class."""
+        if self._domains.find(recipient.mailbox.domain) is not None:
+            return _LOCAL
+        if not recipient.mailbox.domain:
+            # <postmaster> is somebody here (RFC 5321 section 4.1.1.3), and nobody is.
+            return self._no_postmaster
+        if self._is_in_networks(client.address):
+            return _NETWORK
+        if client.identity:
+            return _IDENTITY
+        if client.protocol == "LOCAL":
+            return _OWN
+        return self._refuse
+
+    def _is_in_networks(self, address: str) -> bool:
+        known = self._known.get(address)
+        if known is None:
+            known = self._look(address)
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[address] = known
+        return known
+
+    def _look(self, text: str) -> bool:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return False  # a Unix socket, or no address that we know: no network has it
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            # An IPv4 client of a listener on "::".
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)

@@ -1,0 +1,1 @@
+"""How the checks of a stage become one verdict."""
