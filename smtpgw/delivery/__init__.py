@@ -1,0 +1,1 @@
+"""The life of a queued message, decided without I/O."""

@@ -1,0 +1,150 @@
+"""
+Notifications to the sender (RFC 3464 in the multipart/report of RFC 6522): a message has failed, or is delayed.
+
+What is told comes from the entry alone; nothing is looked up. Each notification is a new entry with the null reverse
+path (RFC 5321 section 6.1), so nothing is ever told about a notification. Nearly all of it may come from strangers, so
+every text is escaped, folded and cut: a hostile next hop can make it neither large nor anything but text.
+
+All of it is ASCII unless an address is not: then it takes the forms of RFC 6533, in UTF-8.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from random import Random
+
+from smtpgw.delivery.notify_report import Report, bounded_header, header_part, status_part
+from smtpgw.delivery.notify_words import delay_words, failure_words
+from smtpgw.model.address import Mailbox
+from smtpgw.model.envelope import BodyType, Client, Envelope, Recipient
+from smtpgw.model.message import Entry, Message, Slot, SlotState
+from smtpgw.model.queue_id import queue_id_text
+
+_MESSAGE_ID = re.compile(rb"^message-id:\s{0,4}(<[!-;=?-~]{3,250}>)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+
+
+def failure_notice(
+    entry: Entry,
+    slots: Sequence[int],
+    now: float,
+    hostname: str,
+    queue_id: int,
+    header: bytes,
+    expires_at: float,
+    random: Random,
+) -> tuple[Entry, bytes] | None:
+    """
+    Tells the sender which recipients have failed; entry and content are ready for an ``Insert``.
+
+    :param entry: as it is after they failed: the last outcome of each is its reason.
+    :param slots: indexes of those that failed.
+    :param queue_id: of the notification.
+    :param header: the header section of the original as received; any length, only its beginning is returned.
+    :param expires_at: of the notification.
+    :param random: makes the boundary and the Message-ID.
+    :returns: ``None`` when there is nobody to tell, because the reverse path is null, or nothing to tell.
+    """
+    reverse_path = entry.message.envelope.reverse_path
+    if reverse_path is None or not slots:
+        return None
+    report = Report(entry, tuple(slots), now, hostname, "failed")
+    subject = "Your message could not be delivered"
+    return _notice(report, reverse_path, queue_id, expires_at, subject, failure_words(report), header, random)
+
+
+def delay_notice(
+    entry: Entry,
+    slots: Sequence[int],
+    now: float,
+    hostname: str,
+    queue_id: int,
+    header: bytes,
+    expires_at: float,
+    random: Random,
+) -> tuple[Entry, bytes] | None:
+    """
+    Tells the sender which recipients wait, and until when it will be tried. Otherwise as :func:`failure_notice`.
+
+    :param entry: its ``expires_at`` is the end of the trying that is told.
+    """
+    reverse_path = entry.message.envelope.reverse_path
+    if reverse_path is None or not slots:
+        return None
+    report = Report(entry, tuple(slots), now, hostname, "delayed")
+    subject = "Your message is delayed"
+    return _notice(report, reverse_path, queue_id, expires_at, subject, delay_words(report), header, random)
+
+
+def _notice(
+    report: Report,
+    reverse_path: Mailbox,
+    queue_id: int,
+    expires_at: float,
+    subject: str,
+    words: str,
+    header: bytes,
+    random: Random,
+) -> tuple[Entry, bytes]:
+    header = bounded_header(header)
+    parts = (_words_part(report, words), status_part(report), header_part(header, report.is_utf8))
+    boundary = f"=_{random.getrandbits(128):032x}"
+    while any(boundary.encode() in part for part in parts):
+        boundary = f"=_{random.getrandbits(128):032x}"
+    content = b"".join(
+        (
+            _top(report, reverse_path, queue_id, subject, header, random).encode(),
+            f'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"\r\n\r\n'.encode(),
+            b"This is a delivery report in the form of RFC 3464.\r\n",
+            *(b"\r\n--%b\r\n%b" % (boundary.encode(), part) for part in parts),
+            b"\r\n--%b--\r\n" % boundary.encode(),
+        )
+    )
+    message = Message(
+        queue_id=queue_id,
+        envelope=Envelope(
+            reverse_path=None,
+            recipients=(Recipient(reverse_path),),
+            body=BodyType.EIGHT_BIT if report.is_utf8 else BodyType.SEVEN_BIT,
+            # Only the To field has UTF-8 outside a body, so only then is SMTPUTF8 needed (RFC 6531 section 3.4).
+            smtputf8=not reverse_path.is_ascii,
+        ),
+        client=Client("", helo=report.hostname, protocol="LOCAL"),
+        received_at=report.now,
+        trace=b"",
+        size_octets=len(content),
+    )
+    return Entry(message, (Slot(SlotState.QUEUED, report.now),), expires_at), content
+
+
+def _top(report: Report, reverse_path: Mailbox, queue_id: int, subject: str, header: bytes, random: Random) -> str:
+    """The header fields but for the content type."""
+    lines = [
+        f"From: Mail Delivery System <MAILER-DAEMON@{report.hostname}>",
+        f"To: {_to(reverse_path)}",
+        f"Subject: {subject}",
+        f"Date: {format_datetime(datetime.fromtimestamp(report.now, UTC))}",
+        f"Message-ID: <{queue_id_text(queue_id)}.{random.getrandbits(64):016x}@{report.hostname}>",
+        "Auto-Submitted: auto-replied",
+    ]
+    found = _MESSAGE_ID.search(header)
+    if found:
+        lines.append(f"In-Reply-To: {found[1].decode('ascii')}")
+    lines += ["MIME-Version: 1.0", ""]
+    return "\r\n".join(lines)
+
+
+def _to(reverse_path: Mailbox) -> str:
+    text = str(reverse_path)
+    # The grammar lets no other through; a path made elsewhere must not become more header fields.
+    return f"<{text}>" if text.isprintable() and len(text) < 900 else "undisclosed-recipients:;"
+
+
+def _words_part(report: Report, words: str) -> bytes:
+    charset, encoding = ("utf-8", "8bit") if report.is_utf8 else ("us-ascii", "7bit")
+    return (
+        f"Content-Type: text/plain; charset={charset}\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n"
+        "Content-Description: What happened\r\n"
+        f"\r\n{words}"
+    ).encode()
