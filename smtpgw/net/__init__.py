@@ -1,0 +1,1 @@
+"""Twisted protocols without rules: octets in, octets out."""
