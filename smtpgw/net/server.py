@@ -1,0 +1,334 @@
+"""
+SMTP on a Twisted transport, the server's side.
+
+``GatewayESMTP`` stands where Twisted's ``ESMTP`` stands and keeps what users of that know, but its input goes to a
+:class:`~smtpgw.smtp.session.Session`. Here is what concerns the transport. Invariants:
+
+1. Input is never lost and never read while the session waits: the transport is asked to pause, and is not trusted to
+   (TLS delivers what it has decrypted).
+2. What waits to be written is bounded: while the client does not read replies, its commands are not read.
+3. ``loseConnection`` is followed by ``abortConnection`` when the peer does not let go.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+    ITLSTransport,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+from twisted.mail.smtp import DNSNAME, ESMTP
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from smtpgw.boundaries import Reception
+from smtpgw.model.notice import Connected
+from smtpgw.model.reply import Reply
+from smtpgw.net.server_auth import PortalExchange
+from smtpgw.net.server_deadlines import Deadlines, Due
+from smtpgw.net.server_driver import SessionDriver
+from smtpgw.net.server_owner import Owner, SoleOwner
+from smtpgw.net.server_peer import peer_address, tls_facts
+from smtpgw.net.server_settings import ServerSettings, extension_tables, session_rules, stock_extensions
+from smtpgw.net.stock_delivery import StockReception
+from smtpgw.net.transport import write_now
+from smtpgw.smtp import replies
+from smtpgw.smtp.extension import Facts
+from smtpgw.smtp.session import Session
+from smtpgw.smtp.session_rules import Phase
+
+_log = Logger()
+
+_MAX_WAITING_OCTETS = 64 * 1024
+"""Input kept while an answer is owed; then the transport is paused."""
+
+_CONTENT_READ_OCTETS = 256 * 1024
+"""Size of a read in long content."""
+
+
+@implementer(IHandshakeListener, IPushProducer)
+class GatewayESMTP(SessionDriver, ESMTP):
+    """
+    One connection.
+
+    As with Twisted's: ``delivery``, ``deliveryFactory``, ``portal``, ``challengers``, ``host`` and ``timeout`` may be
+    set before ``makeConnection``, and ``validateFrom``, ``validateTo`` and ``receivedHeader`` may be overridden.
+    ``delivery`` may also be a :class:`~smtpgw.boundaries.Reception`, which is then asked directly. Methods for single
+    commands (``do_X``, ``ext_X``, ``state_X``) are never called: commands are added by extensions.
+
+    Without a :class:`~smtpgw.net.factory.GatewayFactory` it has the default limits, and a timer of its own.
+    """
+
+    transport: Any
+    delivery: Any
+    _deadlines: Deadlines
+    _has_producer = False
+    _is_paused = False
+    _is_closing = False
+    _is_gone = False
+    _is_greeted = False
+    _is_bulk = False
+
+    def __init__(self, chal: Any = None, contextFactory: Any = None) -> None:  # noqa: N803
+        """
+        :param chal: names of AUTH mechanisms, and what makes their credentials.
+        :param contextFactory: makes STARTTLS available.
+        """
+        # Not Twisted's own constructors: what else they set up belongs to the input path that is replaced here.
+        self.host = DNSNAME
+        self.delivery = None
+        self.deliveryFactory = None
+        self.challengers = {} if chal is None else chal
+        self.authenticated = False
+        self.ctx = contextFactory
+
+    # --- The transport's side ---
+
+    def connectionMade(self) -> None:
+        """Greet, unless there are too many connections, or TLS comes first."""
+        transport = self.transport
+        factory = getattr(self, "factory", None)
+        hostname = self.host.decode("ascii", "replace")
+        owner = factory if isinstance(factory, Owner) else SoleOwner(ServerSettings(hostname=hostname))
+        settings = owner.settings
+        if settings.hostname != hostname:
+            settings = msgspec.structs.replace(settings, hostname=hostname)
+        self._owner = owner
+        self._address = peer_address(transport)
+        self._session_id = owner.new_session_id()
+        self._deadlines = Deadlines(settings, owner.seconds())
+        self._reception = self._choose_reception()
+        if isinstance(self._reception, StockReception):
+            settings = msgspec.structs.replace(settings, extensions=stock_extensions(settings.extensions))
+        self._session = self._make_session(settings)
+        refusal = owner.enter(self, self._address)
+        if refusal is not None:
+            self._turn_away(refusal)
+            return
+        if self._address and ITCPTransport.providedBy(transport):
+            # Otherwise each reply waits for the acknowledgement of the one before.
+            transport.setTcpNoDelay(True)
+        transport.registerProducer(self, True)
+        self._has_producer = True
+        if not owner.sweeps:
+            self.setTimeout(self.timeout)
+        if not self._session.facts.tls_active:
+            self._greet()
+            return
+        self.startedTLS = True
+        self._deadlines.handshake(owner.seconds())
+        if not ISSLTransport.providedBy(transport):
+            transport.startTLS(self.ctx)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Any piece of input. Whatever comes when the connection is ending is dropped."""
+        if self.is_over:
+            return
+        if not self._owner.sweeps:
+            self.resetTimeout()
+        session = self._session
+        session.receive(data)
+        self.run()
+        if session.phase is Phase.CONTENT:
+            self._deadlines.has_moved = True
+            if not self._is_bulk:
+                self._read_in_bulk(True)
+        elif self._is_bulk:
+            self._read_in_bulk(False)
+
+    def lineReceived(self, line: bytes) -> None:
+        """A line without its CR LF, as Twisted's own callers and tests hand it in."""
+        self.dataReceived(line + b"\r\n")
+
+    def handshakeCompleted(self) -> None:
+        """TLS stands; a session that began with it is greeted now."""
+        self._deadlines.handshake_done()
+        self._tls = tls_facts(self.transport)
+        self._client = None
+        if not self._is_greeted and not self.is_over:
+            self._greet()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """At any moment. An unfinished message is forgotten; nothing is reported to whoever still answers."""
+        if self._is_gone:
+            return
+        self._is_gone = True
+        self._session.close()
+        self.let_go()
+        self._owner.leave(self)
+        logout, self._onLogout = self._onLogout, None
+        if logout is not None:
+            logout()
+        self.setTimeout(None)
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full of our replies: read no more commands until the client has read them."""
+        self.is_unread = True
+        self.pace()
+
+    def resumeProducing(self) -> None:
+        """It is empty again."""
+        self.is_unread = False
+        if not self.is_over:
+            self.run()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; ``connectionLost`` follows."""
+
+    def timeoutConnection(self) -> None:
+        """The timer of a connection without a sweeping owner."""
+        if self._is_closing or (self.startedTLS and self._tls is None):
+            self.abort()
+        elif self._is_ours:
+            self.setTimeout(self.timeout)
+        else:
+            self._time_out()
+
+    # --- The owner's side ---
+
+    def sweep(self, now: float) -> None:
+        """Keep the deadlines."""
+        due = self._deadlines.due(now, is_ours=self._is_ours)
+        if due is Due.ABORT:
+            self.abort()
+        elif due is Due.LEAVE:
+            self._time_out()
+
+    def shut_down(self) -> None:
+        """Take leave as soon as the client is not in the middle of something."""
+        if self._is_greeted and not self.is_over:
+            self._session.shut_down()
+            self.run()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        abort = getattr(self.transport, "abortConnection", None)
+        (self.transport.loseConnection if abort is None else abort)()
+
+    # --- The driver's side ---
+
+    def flush(self) -> None:
+        """All replies in one write."""
+        output = self._session.output
+        if output:
+            octets = output[0] if len(output) == 1 else b"".join(output)
+            output.clear()
+            write_now(self.transport, octets)
+        self._deadlines.has_moved = True
+
+    def pace(self) -> None:
+        """Read while there is room."""
+        session = self._session
+        pause = (
+            self.is_held or self.is_unread or (session.is_owing and session.buffered_octets > _MAX_WAITING_OCTETS)
+        ) and not self.is_over
+        if pause is not self._is_paused:
+            self._is_paused = pause
+            (self.transport.pauseProducing if pause else self.transport.resumeProducing)()
+
+    def close(self) -> None:
+        """A few seconds are left to the peer for taking the last replies."""
+        if self._is_closing or self._is_gone:
+            return
+        self._is_closing = True
+        self.flush()
+        self.let_go()
+        # TLS says goodbye in both directions: paused, it would never hear the answer.
+        self.pace()
+        self._deadlines.closing(self._owner.seconds())
+        if not self._owner.sweeps:
+            self.setTimeout(self._owner.settings.closing_seconds)
+        if self._has_producer:
+            # It would keep TLS from closing.
+            self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def begin_tls(self) -> None:
+        """What was written before goes out in clear text, everything else does not."""
+        self.flush()
+        self._session.tls_started()
+        self.startedTLS = True
+        self.authenticated = False
+        self._deadlines.handshake(self._owner.seconds())
+        self.transport.startTLS(self.ctx)
+
+    def begin_auth(self, mechanism: str) -> PortalExchange | None:
+        """Of the user's challengers."""
+        for name, make_challenger in self.challengers.items():
+            if name.upper() == mechanism.encode("ascii"):
+                try:
+                    return PortalExchange(self, self.portal, make_challenger())
+                # It is the user's.
+                except Exception:  # noqa: BLE001
+                    _log.failure("can't begin {mechanism}", mechanism=mechanism)
+        return None
+
+    def adopt_login(self, login: tuple[Any, Any, Callable[[], None]]) -> None:
+        """The avatar is the delivery from now on, as with Twisted's."""
+        self._cbAnonymousAuthentication(login)
+        self.authenticated = True
+        self._reception = self._choose_reception()
+
+    def receivedHeader(self, helo: Any, origin: Any, recipients: Any) -> bytes | None:
+        """From the delivery; without one there is none."""
+        delivery = self.delivery
+        return None if delivery is None else delivery.receivedHeader(helo, origin, recipients)
+
+    # --- Parts ---
+
+    @property
+    def _is_ours(self) -> bool:
+        """Whether the client waits for us."""
+        return self._session.is_owing or self.is_held
+
+    def _choose_reception(self) -> Reception:
+        delivery = self.delivery
+        if delivery is None or not all(hasattr(delivery, name) for name in ("mail", "rcpt", "begin")):
+            return StockReception(self)
+        reception: Reception = delivery
+        return reception
+
+    def _make_session(self, settings: ServerSettings) -> Session:
+        transport = self.transport
+        self.canStartTLS = self.ctx is not None and ITLSTransport.providedBy(transport) and settings.tls != "off"
+        is_secure = settings.tls == "implicit" or ISSLTransport.providedBy(transport)
+        facts = Facts(
+            message_size=settings.message_size,
+            tls_available=self.canStartTLS and not is_secure,
+            tls_active=is_secure,
+            mechanisms=tuple(name.decode("ascii").upper() for name in self.challengers),
+        )
+        return Session(session_rules(settings), extension_tables(settings.extensions), facts, self.publish_rejected)
+
+    def _greet(self) -> None:
+        self._is_greeted = True
+        self._owner.publish(Connected(self.client()))
+        self._session.greet()
+        self.flush()
+
+    def _turn_away(self, refusal: Reply) -> None:
+        """At the door. Nothing can be said where TLS comes first."""
+        self.publish_rejected("connect", refusal, "")
+        if self._session.facts.tls_active:
+            self._session.close()
+        else:
+            self._session.turn_away(refusal)
+        self.close()
+
+    def _time_out(self) -> None:
+        if self._is_greeted:
+            self._session.turn_away(replies.TIMED_OUT)
+        self.close()
+
+    def _read_in_bulk(self, wanted: bool) -> None:
+        transport = self.transport
+        self._is_bulk = wanted
+        if isinstance(transport, Connection):
+            transport.bufferSize = _CONTENT_READ_OCTETS if wanted else Connection.bufferSize

@@ -1,0 +1,376 @@
+"""
+Between a session and its reception: carries what the session asks to the reception, and the answers back.
+
+Invariants:
+
+1. ``run`` is never inside itself; whatever answers while it runs only changes the session, and the loop sees it.
+2. An answer that comes after the connection is gone, or twice, changes nothing.
+3. An intake is finished or abandoned, once.
+
+Whatever the reception raises is caught here, logged, and answered 451 4.3.0: this is one of the few places where an
+unknown exception may be caught.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from smtpgw.boundaries import Intake, Reception
+from smtpgw.model.address import path_text
+from smtpgw.model.envelope import Client, TlsFacts
+from smtpgw.model.notice import Rejected
+from smtpgw.model.reply import Reply
+from smtpgw.model.verdict import Accept, Refuse, Verdict
+from smtpgw.net.server_auth import PortalExchange
+from smtpgw.net.server_owner import Owner
+from smtpgw.smtp import replies
+from smtpgw.smtp.events import (
+    AuthAborted,
+    AuthAsked,
+    AuthResponse,
+    ContentRead,
+    DataAsked,
+    MailAsked,
+    RcptAsked,
+    Signal,
+)
+from smtpgw.smtp.session import Session
+
+_log = Logger()
+
+_SESSION = "session"
+"""Name of the check in notices of what the session itself refused."""
+
+
+class SessionDriver:
+    """
+    Drives one session. The protocol inherits it, and fills in what concerns the transport.
+
+    :ivar is_held: the intake has asked for a pause.
+    :ivar is_unread: the client does not read our replies.
+    :ivar is_over: the connection is ending, or gone.
+    """
+
+    _session: Session
+    _owner: Owner
+    _reception: Reception
+    _address: str = ""
+    _session_id: str = ""
+    _client: Client | None = None
+    _tls: TlsFacts | None = None
+    _identity: str | None = None
+    _waiting: Deferred[Any] | None = None
+    _intake: Intake | None = None
+    _has_resumed: bool = False
+    _transactions: int = 0
+    _exchange: PortalExchange | None = None
+    _is_running: bool = False
+    is_held: bool = False
+    is_unread: bool = False
+    is_over: bool = False
+
+    # --- What the protocol fills in ---
+
+    def flush(self) -> None:
+        """Write the session's output."""
+        raise NotImplementedError
+
+    def pace(self) -> None:
+        """Pause or resume the transport, as the flags say."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Write the output, then end the connection."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """End the connection, whatever was not written."""
+        raise NotImplementedError
+
+    def begin_tls(self) -> None:
+        """Write the output, then begin the handshake."""
+        raise NotImplementedError
+
+    def begin_auth(self, mechanism: str) -> PortalExchange | None:
+        """``None``: there is no such mechanism after all, or it can't begin."""
+        raise NotImplementedError
+
+    def adopt_login(self, login: tuple[Any, Any, Callable[[], None]]) -> None:
+        """Somebody has logged in."""
+        raise NotImplementedError
+
+    # --- What the protocol calls ---
+
+    def run(self) -> None:
+        """Go on as far as input and answers allow."""
+        if self._is_running:
+            return
+        self._is_running = True
+        session = self._session
+        try:
+            while not (self.is_held or self.is_unread or self.is_over):
+                event = session.step()
+                if event is None:
+                    break
+                _ACTIONS[type(event)](self, event)
+        finally:
+            self._is_running = False
+        if session.output:
+            self.flush()
+        self.pace()
+
+    def let_go(self) -> None:
+        """The connection ends: nobody waits for answers any more, and an unfinished message is forgotten."""
+        self.is_over = True
+        self._transactions += 1
+        self._abandon()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abort()
+
+    def publish_rejected(self, stage: str, answer: Reply, subject: str) -> None:
+        """Tell of what the session or a limit has refused."""
+        self._owner.publish(Rejected(self.client(), stage, Refuse(answer, _SESSION), subject))
+
+    def client(self, smtputf8: bool = False) -> Client:
+        """:param smtputf8: in a transaction with SMTPUTF8 (RFC 6531 section 4.3 has its own words for the trace)."""
+        client = self._client
+        if client is None:
+            session = self._session
+            client = self._client = Client(
+                self._address,
+                session.helo,
+                self._protocol_word("ESMTP" if session.is_extended else "SMTP"),
+                self._tls,
+                self._identity,
+                None,
+                self._owner.listener,
+                self._session_id,
+            )
+        return msgspec.structs.replace(client, protocol=self._protocol_word("UTF8SMTP")) if smtputf8 else client
+
+    def _protocol_word(self, base: str) -> str:
+        """RFC 3848."""
+        secure = "S" if self._tls is not None else ""
+        authenticated = "A" if self._identity is not None else ""
+        return base if base == "SMTP" else base + secure + authenticated
+
+    # --- MAIL, RCPT, DATA ---
+
+    def _mail_asked(self, event: MailAsked) -> None:
+        mail = event.mail
+        try:
+            verdict = self._reception.mail(self.client(mail.smtputf8), mail)
+        except Exception:  # noqa: BLE001
+            self._failed("mail")
+            return
+        if type(verdict) is Accept:
+            self._session.accept()
+        else:
+            self._answered(verdict, "mail", path_text(mail.reverse_path))
+
+    def _rcpt_asked(self, event: RcptAsked) -> None:
+        mail = event.mail
+        try:
+            verdict = self._reception.rcpt(self.client(mail.smtputf8), mail, event.recipient)
+        except Exception:  # noqa: BLE001
+            self._failed("rcpt")
+            return
+        if type(verdict) is Accept:
+            self._session.accept()
+        else:
+            self._answered(verdict, "rcpt", str(event.recipient.mailbox))
+
+    def _answered(self, verdict: Verdict | Awaitable[Verdict], stage: str, subject: str) -> None:
+        if isinstance(verdict, Refuse):
+            self._owner.publish(Rejected(self.client(), stage, verdict, subject))
+            self._session.refuse(verdict.reply)
+        elif isinstance(verdict, Accept):
+            self._session.accept()
+        else:
+            waiting = verdict if isinstance(verdict, Deferred) else Deferred.fromCoroutine(_result_of(verdict))
+            self._waiting = waiting
+            waiting.addCallbacks(self._decided, self._undecided, callbackArgs=(stage, subject), errbackArgs=(stage,))
+            # What goes wrong after that is not the reception's trouble: the connection has lost its way.
+            waiting.addErrback(self._broken)
+
+    def _decided(self, verdict: Any, stage: str, subject: str) -> None:
+        self._waiting = None
+        if self.is_over:
+            return
+        if isinstance(verdict, Accept | Refuse):
+            self._answered(verdict, stage, subject)
+        else:
+            _log.error(
+                "no verdict about {stage} of session {sid}: {verdict!r}",
+                sid=self._session_id,
+                stage=stage,
+                verdict=verdict,
+            )
+            self._session.refuse(replies.TROUBLE)
+        self.run()
+
+    def _undecided(self, failure: Failure, stage: str) -> None:
+        self._waiting = None
+        if self.is_over and failure.check(CancelledError):
+            return
+        _log.failure("trouble with {stage} of session {sid}", failure=failure, stage=stage, sid=self._session_id)
+        if not self.is_over:
+            self._session.refuse(replies.TROUBLE)
+            self.run()
+
+    def _broken(self, failure: Failure) -> None:
+        _log.failure("session {sid} is broken", failure=failure, sid=self._session_id)
+        self.abort()
+
+    def _failed(self, stage: str) -> None:
+        """In an ``except`` clause."""
+        _log.failure("trouble with {stage} of session {sid}", stage=stage, sid=self._session_id)
+        self._session.refuse(replies.TROUBLE)
+
+    def _data_asked(self, event: DataAsked) -> None:
+        envelope = event.envelope
+        try:
+            intake = self._reception.begin(self.client(envelope.smtputf8), envelope, self._resume)
+        except Exception:  # noqa: BLE001
+            self._failed("data")
+            return
+        if isinstance(intake, Refuse):
+            self._answered(intake, "data", "")
+            return
+        self._intake = intake
+        self._session.accept()
+
+    # --- Content ---
+
+    def _content_read(self, event: ContentRead) -> None:
+        intake = self._intake
+        assert intake is not None
+        octets = event.octets
+        try:
+            if octets:
+                self._has_resumed = False
+                if not intake.write(octets) and not self._has_resumed and not event.is_last:
+                    self.is_held = True
+            if event.is_last:
+                self._intake = None
+                self._transactions = serial = self._transactions + 1
+                intake.finish(partial(self._finished, serial))
+        except Exception:  # noqa: BLE001
+            _log.failure("trouble with content of session {sid}", sid=self._session_id)
+            self._intake = intake
+            self._abandon()
+            if event.is_last:
+                self._transactions += 1
+                self._session.conclude(replies.TROUBLE)
+            else:
+                self._session.drop_content(replies.TROUBLE)
+
+    def _resume(self) -> None:
+        self._has_resumed = True
+        if self.is_held:
+            self.is_held = False
+            self.run()
+
+    def _finished(self, serial: int, answer: Reply) -> None:
+        if serial != self._transactions:
+            return
+        self._transactions += 1
+        self._session.conclude(answer)
+        if not self._is_running:
+            self.run()
+
+    def _abandon(self) -> None:
+        self.is_held = False
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            try:
+                intake.abandon()
+            except Exception:  # noqa: BLE001
+                _log.failure("trouble with abandoning a message of session {sid}", sid=self._session_id)
+
+    # --- Signals ---
+
+    def _signalled(self, signal: Signal) -> None:
+        if signal is Signal.GREETED:
+            self._client = None
+        elif signal is Signal.CONTENT_DROPPED:
+            self._abandon()
+        elif signal is Signal.OUTPUT_FULL:
+            self.flush()
+        elif signal is Signal.CLOSED:
+            self.close()
+        else:
+            self._identity = None
+            self._client = None
+            self.begin_tls()
+
+    # --- AUTH ---
+
+    def send_challenge(self, octets: bytes) -> None:
+        """Called by the exchange."""
+        self._session.challenge(octets)
+        self.run()
+
+    def logged_in(self, login: tuple[Any, Any, Callable[[], None]], identity: str) -> None:
+        """Called by the exchange."""
+        self._exchange = None
+        try:
+            self.adopt_login(login)
+        except Exception:  # noqa: BLE001
+            self._failed("auth")
+        else:
+            self._identity = identity
+            self._client = None
+            self._session.authenticated()
+        self.run()
+
+    def login_refused(self, answer: Reply, failure: Failure | None) -> None:
+        """Called by the exchange."""
+        self._exchange = None
+        if failure is not None:
+            _log.failure("trouble with auth of session {sid}", failure=failure, sid=self._session_id)
+        self._session.refuse(answer)
+        self.run()
+
+    def _auth_asked(self, event: AuthAsked) -> None:
+        self._exchange = exchange = self.begin_auth(event.mechanism)
+        if exchange is None:
+            self._session.refuse(replies.TROUBLE)
+        else:
+            exchange.begin(event.initial)
+
+    def _auth_response(self, event: AuthResponse) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        exchange.respond(event.response)
+
+    def _auth_aborted(self, event: AuthAborted) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abort()
+
+
+_ACTIONS: dict[type, Callable[[Any, Any], None]] = {
+    MailAsked: SessionDriver._mail_asked,
+    RcptAsked: SessionDriver._rcpt_asked,
+    DataAsked: SessionDriver._data_asked,
+    ContentRead: SessionDriver._content_read,
+    Signal: SessionDriver._signalled,
+    AuthAsked: SessionDriver._auth_asked,
+    AuthResponse: SessionDriver._auth_response,
+    AuthAborted: SessionDriver._auth_aborted,
+}
+"""What is done about each kind of event."""
+
+
+async def _result_of(awaitable: Awaitable[Verdict]) -> Verdict:
+    return await awaitable

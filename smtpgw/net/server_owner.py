@@ -1,0 +1,66 @@
+"""What a server protocol needs from whoever made it."""
+
+from typing import Any
+
+from smtpgw.model.notice import Notice
+from smtpgw.model.reply import Reply
+from smtpgw.net.server_settings import ServerSettings
+
+
+class Owner:
+    """
+    Base of the factory, and of what stands in when there is none.
+
+    :ivar settings: of the listener.
+    :ivar listener: its name, for logs and metrics.
+    :ivar sweeps: it calls ``sweep`` of its protocols about every second. Otherwise each has a timer of its own.
+    """
+
+    settings: ServerSettings
+    listener: str = ""
+    sweeps: bool = False
+
+    def enter(self, protocol: Any, address: str) -> Reply | None:
+        """A connection was made. The reply says why it can't stay; it must ``leave`` all the same."""
+        raise NotImplementedError
+
+    def leave(self, protocol: Any) -> None:
+        """It is gone."""
+        raise NotImplementedError
+
+    def publish(self, notice: Notice) -> None:
+        """Tell whoever listens."""
+        raise NotImplementedError
+
+    def new_session_id(self) -> str:
+        """Of one connection."""
+        raise NotImplementedError
+
+    def seconds(self) -> float:
+        """Of a clock for deadlines."""
+        raise NotImplementedError
+
+
+class SoleOwner(Owner):
+    """For a protocol that was made by hand or by another factory: no limits across connections, nobody listens."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+
+    def enter(self, protocol: Any, address: str) -> Reply | None:
+        """Always."""
+        return None
+
+    def leave(self, protocol: Any) -> None:
+        """Nothing to do."""
+
+    def publish(self, notice: Notice) -> None:
+        """To nobody."""
+
+    def new_session_id(self) -> str:
+        """There is no log that would need one."""
+        return ""
+
+    def seconds(self) -> float:
+        """Time stands still; the protocol's own timer is in use."""
+        return 0.0

@@ -1,0 +1,75 @@
+"""When a connection has had its time."""
+
+# Wrong types are handed in on purpose, and boundaries replaced.
+# mypy: no-check-untyped-defs
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpgw.net.server_deadlines import Deadlines, Due
+from smtpgw.net.server_settings import ServerSettings
+
+_SETTINGS = ServerSettings(
+    hostname="mx",
+    idle_timeout_seconds=10,
+    session_timeout_seconds=100,
+    handshake_timeout_seconds=5,
+    closing_seconds=3,
+)
+
+
+class DeadlinesTests(SynchronousTestCase):
+    """Each deadline has its consequence."""
+
+    def setUp(self):
+        self.deadlines = Deadlines(_SETTINGS, 0)
+
+    def due(self, now, *, is_ours=False):
+        return self.deadlines.due(now, is_ours=is_ours)
+
+    def test_idle(self):
+        """Whoever does nothing must leave; whoever moves has time again."""
+        self.assertIsNone(self.due(9))
+        self.deadlines.has_moved = True
+        self.assertIsNone(self.due(10))
+        self.assertIsNone(self.due(19.5))
+        self.assertIs(self.due(20), Due.LEAVE)
+
+    def test_session(self):
+        """Moving does not help for ever."""
+        for now in range(1, 100):
+            self.deadlines.has_moved = True
+            self.assertIsNone(self.due(now))
+        self.deadlines.has_moved = True
+        self.assertIs(self.due(100), Due.LEAVE)
+
+    def test_our_time(self):
+        """While the client waits for us nothing runs out, and nothing has run out afterwards."""
+        self.assertIsNone(self.due(5))
+        for now in range(6, 500):
+            self.assertIsNone(self.due(now, is_ours=True))
+        self.assertIsNone(self.due(508))
+        self.assertIs(self.due(509.5), Due.LEAVE)
+
+    def test_our_time_in_the_session(self):
+        """The whole session is longer by what we took."""
+        for now in range(50):
+            self.due(now, is_ours=True)
+        for now in range(50, 149):
+            self.deadlines.has_moved = True
+            self.assertIsNone(self.due(now))
+        self.deadlines.has_moved = True
+        self.assertIs(self.due(149), Due.LEAVE)
+
+    def test_handshake(self):
+        """A handshake that does not come is not waited for, even if we are busy; one that came is forgotten."""
+        self.deadlines.handshake(1)
+        self.assertIsNone(self.due(5.9, is_ours=True))
+        self.assertIs(self.due(6, is_ours=True), Due.ABORT)
+        self.deadlines.handshake_done()
+        self.assertIsNone(self.due(7))
+
+    def test_closing(self):
+        """Whoever does not take the last replies is dropped."""
+        self.deadlines.closing(20)
+        self.assertIsNone(self.due(22.9))
+        self.assertIs(self.due(23), Due.ABORT)

@@ -1,0 +1,34 @@
+"""A protocol without a factory of ours."""
+
+# Wrong types are handed in on purpose, and boundaries replaced.
+# mypy: no-check-untyped-defs
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpgw.net.server_owner import Owner, SoleOwner
+from smtpgw.net.server_settings import ServerSettings
+
+
+class SoleOwnerTests(SynchronousTestCase):
+    """It lets everybody in and sweeps nobody."""
+
+    def test_lets_in(self):
+        """Nothing is counted, nothing is told."""
+        owner = SoleOwner(ServerSettings(hostname="mx"))
+        self.assertIsNone(owner.enter(None, "192.0.2.1"))
+        owner.leave(None)
+        owner.publish(None)
+        self.assertEqual((owner.new_session_id(), owner.seconds(), owner.sweeps), ("", 0.0, False))
+
+
+class OwnerTests(SynchronousTestCase):
+    """The base decides nothing."""
+
+    def test_abstract(self):
+        """Whoever forgets a method hears of it."""
+        owner = Owner()
+        for call in (owner.new_session_id, owner.seconds):
+            self.assertRaises(NotImplementedError, call)
+        for call in (owner.leave, owner.publish):
+            self.assertRaises(NotImplementedError, call, None)
+        self.assertRaises(NotImplementedError, owner.enter, None, "")
