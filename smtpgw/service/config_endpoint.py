@@ -1,0 +1,118 @@
+"""
+Server endpoint descriptions (``tcp:25:interface=0.0.0.0``), checked without a reactor.
+
+Twisted parses them for good when the listener is bound. Here we find what is wrong earlier, with a better text, and
+before a process has become a daemon.
+"""
+
+from msgspec import Struct
+
+from smtpgw.service.config_errors import nearest
+from smtpgw.service.config_values import count, text
+from smtpgw.service.durations import show
+
+_KNOWN = ("tcp", "tcp4", "tcp6", "ssl", "unix", "systemd", "haproxy")
+_TCP_KEYS = ("port", "interface", "backlog")
+
+
+class Endpoint(Struct, frozen=True):
+    """
+    A description, taken apart.
+
+    :ivar kind: what stands before the first colon.
+    :ivar place: equal for two endpoints that can't both be bound; ``None`` where that can't be told.
+    """
+
+    kind: str
+    place: tuple[str, ...] | None
+
+    @property
+    def has_own_tls(self) -> bool:
+        """Whether the endpoint does TLS by itself, before we see an octet."""
+        return self.kind == "ssl"
+
+
+def parse_endpoint(value: object) -> Endpoint:
+    """
+    Check a description.
+
+    :raises ValueError: when Twisted could not bind it, as far as that can be told here.
+    """
+    description = text(value)
+    if ":" not in description:
+        hint = f"; did you mean 'tcp:{description}'?" if description.isdecimal() else ""
+        raise ValueError(f"{show(description)} is not an endpoint such as 'tcp:25:interface=0.0.0.0'{hint}")
+    fields = _fields(description)
+    kind = fields[0][1]
+    arguments = [value for name, value in fields[1:] if not name]
+    named = {name: value for name, value in fields[1:] if name}
+    match kind:
+        case "tcp":
+            return Endpoint(kind, _tcp_place(description, arguments, named))
+        case "ssl":
+            _port(description, arguments, named)
+        case "unix":
+            path = arguments[0] if arguments else named.get("address", "")
+            if not path:
+                raise ValueError(f"{show(description)} has no path")
+            return Endpoint(kind, ("unix", path))
+        case "systemd":
+            if "index" not in named and "name" not in named and len(arguments) < 2:
+                raise ValueError(f"{show(description)} needs a name= or an index=")
+        case _:
+            if kind not in _installed():
+                raise ValueError(f"{show(description)}: no endpoint '{kind}:' is installed{nearest(kind, _KNOWN)}")
+    return Endpoint(kind, None)
+
+
+def tcp_endpoint(port: int, interface: str) -> str:
+    """The description of a TCP listener, escaped as Twisted wants it."""
+    return f"tcp:{port}:interface={interface.replace(chr(92), chr(92) * 2).replace(':', chr(92) + ':')}"
+
+
+def _fields(description: str) -> list[tuple[str, str]]:
+    """Name (empty without ``=``) and value of what stands between unescaped colons."""
+    fields: list[tuple[str, str]] = []
+    name, current = "", ""
+    characters = iter(description)
+    for character in characters:
+        if character == "\\":
+            current += next(characters, "")
+        elif character == ":":
+            fields.append((name, current))
+            name, current = "", ""
+        elif character == "=" and not name:
+            name, current = current, ""
+        else:
+            current += character
+    fields.append((name, current))
+    return fields
+
+
+def _tcp_place(description: str, arguments: list[str], named: dict[str, str]) -> tuple[str, ...] | None:
+    port = _port(description, arguments, named)
+    if len(arguments) > 2 or any(name not in _TCP_KEYS for name in named):
+        unknown = next((name for name in named if name not in _TCP_KEYS), None)
+        if unknown is None:
+            raise ValueError(f"{show(description)}: an IPv6 address needs its colons escaped: interface=\\:\\:1")
+        raise ValueError(f"{show(description)}: unknown argument '{unknown}'{nearest(unknown, _TCP_KEYS)}")
+    if port == 0:
+        return None
+    interface = named.get("interface", "")
+    return ("tcp", str(port), "" if interface == "0.0.0.0" else interface)  # noqa: S104 - compared, not bound
+
+
+def _port(description: str, arguments: list[str], named: dict[str, str]) -> int:
+    written = arguments[0] if arguments else named.get("port", "")
+    try:
+        return count(int(written), 0, 65535)
+    except ValueError:
+        raise ValueError(f"{show(description)}: {show(written)} is not a port number") from None
+
+
+def _installed() -> frozenset[str]:
+    """Endpoints that plugins add. Looked for only when a configuration names an unusual one: it takes a while."""
+    from twisted.internet.interfaces import IStreamServerEndpointStringParser  # noqa: PLC0415 - slow, and rarely needed
+    from twisted.plugin import getPlugins  # noqa: PLC0415 - likewise
+
+    return frozenset(plugin.prefix for plugin in getPlugins(IStreamServerEndpointStringParser))

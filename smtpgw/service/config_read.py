@@ -1,0 +1,279 @@
+"""Section by section from raw values to the configuration. All of it is read, whatever is wrong: all is told."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from smtpgw.model.route import TlsNeed, Via, ViaMx
+from smtpgw.service import config_values as values
+from smtpgw.service.config_endpoint import Endpoint, parse_endpoint
+from smtpgw.service.config_places import deliver_in, recipients_in, via
+from smtpgw.service.config_schema import (
+    DEFAULT_DELIVER,
+    BareNewlines,
+    Config,
+    DeliveryConfig,
+    DnsConfig,
+    DomainConfig,
+    LimitsConfig,
+    ListenConfig,
+    ListenTls,
+    LogConfig,
+    LogFormat,
+    LogLevel,
+    RelayConfig,
+    Role,
+    RouteConfig,
+    SpoolConfig,
+    TlsConfig,
+    TlsVersion,
+)
+from smtpgw.service.config_table import NOT_AVAILABLE, Table
+from smtpgw.service.config_tls import check_authorities, check_certificate
+from smtpgw.service.durations import show
+from smtpgw.service.lookups_config import FileRecipients, read_recipients
+
+TOP_KEYS = frozenset(
+    {"hostname", "spool", "listen", "tls", "limits", "relay", "domain", "route", "delivery", "dns", "log"}
+)
+_LATER = ("workers", "user", "policy", "dkim", "http")
+
+
+class Surroundings(Struct, frozen=True):
+    """
+    What the reading needs besides the values.
+
+    :ivar folder: absolute; relative paths start there.
+    :ivar machine_name: the host name if the configuration has none; called at most once.
+    """
+
+    folder: Path
+    machine_name: Callable[[], str]
+
+
+def read_config(root: Table, around: Surroundings) -> Config:
+    """What the document says; mistakes are left in ``root.errors``, and then the result is of no use."""
+    with root:
+        root.later(*_LATER)
+        hostname = root.one("hostname", values.host_name, "")
+        spool = read_spool(root.table("spool"), around.folder)
+        tls = _read_tls(root.table("tls"), around.folder)
+        relay = _read_relay(root.table("relay"))
+        delivery = _read_delivery(root.table("delivery"))
+        return Config(
+            hostname=hostname or around.machine_name(),
+            spool=spool,
+            listen=_read_listeners(root, tls, relay),
+            tls=tls,
+            limits=_read_limits(root.table("limits")),
+            relay=relay,
+            domains=_read_domains(root, around.folder),
+            routes=tuple(_read_route(table, delivery) for table in root.tables("route")),
+            delivery=delivery,
+            dns=_read_dns(root.table("dns")),
+            log=_read_log(root.table("log")),
+        )
+
+
+def read_spool(table: Table, folder: Path) -> SpoolConfig:
+    """``[spool]``."""
+    default = SpoolConfig()
+    with table:
+        return SpoolConfig(
+            store=table.one("store", _store_in(folder), folder / default.store),
+            min_free_octets=table.one("min_free", values.size_or_zero, default.min_free_octets),
+            max_messages=table.one("max_messages", values.count, default.max_messages),
+        )
+
+
+def _store_in(folder: Path) -> Callable[[object], Path]:
+    path = values.path_in(folder)
+
+    def read(value: object) -> Path:
+        written = values.text(value)
+        if "://" in written:
+            raise ValueError(f"a store shared by many nodes is {NOT_AVAILABLE}; name a folder")
+        store = path(value)
+        if store.exists() and not store.is_dir():
+            raise ValueError(f"{store} is not a folder")
+        return store
+
+    return read
+
+
+def _read_tls(table: Table, folder: Path) -> TlsConfig:
+    path = values.path_in(folder)
+    with table:
+        table.later("sni")
+        certificate = table.one("certificate", path, None)
+        key = table.one("key", path, certificate)
+        minimum = table.one("minimum", values.member(TlsVersion), TlsConfig().minimum)
+        ca = table.one("ca", path, None)
+        if certificate is None and key is not None:
+            table.error("key", "a key without a certificate")
+        elif certificate is not None and key is not None:
+            wrong = check_certificate(certificate, key)
+            if wrong:
+                name, text = wrong
+                table.error(name if name in table else "certificate", text)
+        if ca is not None:
+            trouble = check_authorities(ca)
+            if trouble:
+                table.error("ca", trouble)
+        return TlsConfig(certificate, key, minimum, ca)
+
+
+def _read_relay(table: Table) -> RelayConfig:
+    with table:
+        return RelayConfig(networks=table.many("networks", values.network, RelayConfig().networks))
+
+
+def _read_listeners(root: Table, tls: TlsConfig, relay: RelayConfig) -> tuple[ListenConfig, ...]:
+    offered = ListenTls.OFF if tls.certificate is None else ListenTls.STARTTLS
+    tables = root.tables("listen")
+    if not tables and root.is_empty("listen"):
+        root.error("listen", "without a listener there is nothing to do; leave it out for the default one")
+    if not tables:
+        return (ListenConfig(tls=offered, relay_networks=relay.networks),)
+    places: set[tuple[str, ...]] = set()
+    return tuple(_read_listener(table, places, offered, tls, relay) for table in tables)
+
+
+def _read_listener(
+    table: Table, places: set[tuple[str, ...]], offered: ListenTls, tls: TlsConfig, relay: RelayConfig
+) -> ListenConfig:
+    with table:
+        table.later("auth", "proxy_protocol")
+        endpoint = Endpoint("", None)
+
+        def parsed(value: object) -> str:
+            nonlocal endpoint
+            endpoint = parse_endpoint(value)
+            return values.text(value)
+
+        description = table.needed("endpoint", parsed, "")
+        if endpoint.place in places:
+            table.error("endpoint", f"{show(description)} is the endpoint of another listener, too")
+        if endpoint.place is not None:
+            places.add(endpoint.place)
+        listen_tls = table.one("tls", values.member(ListenTls), ListenTls.OFF if endpoint.has_own_tls else offered)
+        if endpoint.has_own_tls and listen_tls is not ListenTls.OFF:
+            table.error(
+                "tls", f"an 'ssl:' endpoint does TLS by itself: 'off', or 'tcp:' with tls = '{listen_tls.value}'"
+            )
+        elif listen_tls is not ListenTls.OFF and tls.certificate is None:
+            table.error("tls", f"'{listen_tls.value}' needs a certificate in [tls]")
+        return ListenConfig(
+            endpoint=description,
+            role=table.one("role", values.member(Role, later=("submission",)), Role.MX),
+            tls=listen_tls,
+            relay_networks=table.many("relay_networks", values.network, relay.networks),
+        )
+
+
+def _read_limits(table: Table) -> LimitsConfig:
+    default = LimitsConfig()
+    with table:
+        return LimitsConfig(
+            message_size_octets=table.one("message_size", values.size, default.message_size_octets),
+            recipients=table.one("recipients", values.count, default.recipients),
+            connections=table.one("connections", values.count, default.connections),
+            connections_per_client=table.one("connections_per_client", values.count, default.connections_per_client),
+            messages_per_connection=table.one("messages_per_connection", values.count, default.messages_per_connection),
+            errors=table.one("errors", values.count, default.errors),
+            idle_timeout_seconds=table.one("idle_timeout", values.duration, default.idle_timeout_seconds),
+            session_timeout_seconds=table.one("session_timeout", values.duration, default.session_timeout_seconds),
+            hops=table.one("hops", values.count, default.hops),
+            bare_newlines=table.one("bare_newlines", values.member(BareNewlines), default.bare_newlines),
+            header_size_octets=table.one("header_size", values.size, default.header_size_octets),
+        )
+
+
+def _read_domains(root: Table, folder: Path) -> tuple[DomainConfig, ...]:
+    seen: set[str] = set()
+    domains = []
+    for table in root.tables("domain"):
+        domain = _read_domain(table, folder)
+        if domain.name in seen:
+            table.error("name", f"{show(domain.name)} stands in another [[domain]], too")
+        if domain.name:
+            seen.add(domain.name)
+        domains.append(domain)
+    return tuple(domains)
+
+
+def _read_domain(table: Table, folder: Path) -> DomainConfig:
+    with table:
+        table.later("aliases")
+        name = table.needed("name", values.domain_name, "")
+        default = DomainConfig(name)
+        deliver = deliver_in(folder)
+        recipients = table.one("recipients", recipients_in(folder), default.recipients)
+        if isinstance(recipients, FileRecipients):
+            try:
+                read_recipients(recipients.path, name)
+            except OSError as error:
+                table.error("recipients", f"{recipients.path} can't be read: {error.strerror}")
+            except ValueError as error:
+                table.error("recipients", str(error))
+        return DomainConfig(
+            name=name,
+            recipients=recipients,
+            subaddress=table.one("subaddress", values.subaddress, default.subaddress),
+            deliver=table.one("deliver", deliver, deliver(DEFAULT_DELIVER)),
+        )
+
+
+def _read_route(table: Table, delivery: DeliveryConfig) -> RouteConfig:
+    default = RouteConfig()
+    mx: Via = ViaMx(delivery.port)
+    with table:
+        table.later("login", "messages_per_minute")
+        return RouteConfig(
+            to=table.one("to", values.domain_pattern, default.to),
+            reverse=table.one("from", values.domain_pattern, default.reverse),
+            via=table.one("via", via(delivery.port), mx),
+            tls=table.one("tls", values.member(TlsNeed, later=("auto", "dane")), default.tls),
+            connections=table.one("connections", values.count, delivery.connections_per_site),
+            source=table.one("source", values.address, None),
+        )
+
+
+def _read_delivery(table: Table) -> DeliveryConfig:
+    default = DeliveryConfig()
+    with table:
+        retry = table.many("retry", values.duration, default.retry_seconds, empty="needs a delay; the last one repeats")
+        return DeliveryConfig(
+            port=table.one("port", values.port, default.port),
+            paused=table.one("paused", values.flag, default.paused),
+            retry_seconds=retry,
+            expire_seconds=table.one("expire", values.duration, default.expire_seconds),
+            warn_seconds=table.one("warn", values.duration_or_zero, default.warn_seconds),
+            connections_per_site=table.one("connections_per_site", values.count, default.connections_per_site),
+            messages_per_connection=table.one("messages_per_connection", values.count, default.messages_per_connection),
+            connect_timeout_seconds=table.one("connect_timeout", values.duration, default.connect_timeout_seconds),
+            command_timeout_seconds=table.one("command_timeout", values.duration, default.command_timeout_seconds),
+            data_timeout_seconds=table.one("data_timeout", values.duration, default.data_timeout_seconds),
+            final_timeout_seconds=table.one("final_timeout", values.duration, default.final_timeout_seconds),
+            forbidden_networks=table.many("forbidden_networks", values.network, default.forbidden_networks),
+        )
+
+
+def _read_dns(table: Table) -> DnsConfig:
+    with table:
+        servers = table.many("servers", _server, (), empty="names no server; leave it out for those of resolv.conf")
+        return DnsConfig(servers or None)
+
+
+def _server(value: object) -> tuple[str, int]:
+    return values.address_and_port(value, 53)
+
+
+def _read_log(table: Table) -> LogConfig:
+    default = LogConfig()
+    with table:
+        return LogConfig(
+            format=table.one("format", values.member(LogFormat), default.format),
+            level=table.one("level", values.member(LogLevel), default.level),
+        )
