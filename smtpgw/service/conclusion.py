@@ -1,0 +1,165 @@
+"""From the outcomes of an attempt to the changes of the spool: lifecycle, notifications, one settle for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from smtpgw.boundaries import Body, Change, Clock, Insert, Publish, Threads
+from smtpgw.delivery.lifecycle import LifeRules, Step, apply, attention_at, expire
+from smtpgw.delivery.notify import delay_notice, failure_notice
+from smtpgw.handlers.message import header_section
+from smtpgw.model.message import Entry
+from smtpgw.model.notice import Attempted, Queued
+from smtpgw.model.outcome import Delayed, Outcome
+from smtpgw.model.queue_id import QueueIds
+from smtpgw.service.live import LiveEntry
+from smtpgw.service.settling import Settling
+from smtpgw.spool.bodies import InlineBody
+
+_log = Logger(namespace="smtpgw.delivery")
+
+_HEADER_OCTETS = 64 * 1024
+"""As much of a message's beginning as is looked at for a notification."""
+
+Done = Callable[[LiveEntry, tuple[int, ...]], None]
+
+
+class Conclusion:
+    """Makes results durable, and tells senders what they must know."""
+
+    def __init__(
+        self,
+        *,
+        rules: LifeRules,
+        settling: Settling,
+        ids: QueueIds,
+        clock: Clock,
+        random: Random,
+        threads: Threads,
+        hostname: str,
+        publish: Publish,
+    ) -> None:
+        self._rules = rules
+        self._settling = settling
+        self._ids = ids
+        self._clock = clock
+        self._random = random
+        self._threads = threads
+        self._hostname = hostname
+        self._publish = publish
+        self.enqueue: Callable[[Entry, Body], None] = _nobody
+        """Told of each notification once it is kept; set when the dispatch is there."""
+
+    def attention_at(self, entry: Entry) -> float:
+        """When something is due about an entry that was not tried."""
+        return attention_at(entry.expires_at, entry.warned, self._rules)
+
+    def attention_of(self, expires_at: float, is_warned: bool) -> float:
+        """Likewise, of an entry that is not in memory."""
+        return attention_at(expires_at, is_warned, self._rules)
+
+    def conclude(
+        self,
+        live: LiveEntry,
+        slots: tuple[int, ...],
+        outcomes: Sequence[Outcome],
+        site: str,
+        seconds: tuple[float, float],
+        done: Done,
+    ) -> None:
+        """
+        The results of an attempt.
+
+        :param slots: the recipients that were tried.
+        :param outcomes: one for each of them.
+        :param seconds: connecting and transmitting.
+        :param done: called once everything is durable, with the slots that are to be tried again.
+        """
+        now = self._clock.time()
+        before = live.entry
+        step = apply(before, slots, outcomes, now, self._rules, self._random)
+        in_queue = max(0.0, now - before.message.received_at - sum(seconds))
+        delays = (0.0, in_queue, *seconds)
+        for index, outcome in zip(slots, outcomes, strict=True):
+            # What it came to: a delay may have been the last one that the entry had time for.
+            final = step.entry.slots[index].last or outcome
+            self._publish(Attempted(step.entry, index, final, site, delays))
+        self.take(live, step, done)
+
+    def attend(self, live: LiveEntry, slots: tuple[int, ...], trouble: Delayed, site: str, done: Done) -> None:
+        """
+        Recipients that have waited without an attempt until something is due about them.
+
+        :param trouble: why they waited.
+        """
+        now = self._clock.time()
+        step = expire(live.entry, slots, now, trouble, self._rules)
+        delays = (0.0, max(0.0, now - live.entry.message.received_at), 0.0, 0.0)
+        for index in step.failed:
+            self._publish(Attempted(step.entry, index, step.entry.slots[index].last or trouble, site, delays))
+        self.take(live, step, done)
+
+    def take(self, live: LiveEntry, step: Step, done: Done) -> None:
+        """Make a step durable, with its notifications in the same transaction."""
+        live.entry = step.entry
+        if not (step.failed or step.warned) or step.entry.message.envelope.reverse_path is None:
+            self._settle(live, step, (), done)
+            return
+        inline = live.body.inline()
+        if inline is not None:
+            self._notify(live, step, inline[:_HEADER_OCTETS], done)
+            return
+        reading = Deferred.fromCoroutine(self._beginning(live.body))
+        reading.addCallback(lambda beginning: self._notify(live, step, beginning, done))
+
+    async def _beginning(self, body: Body) -> bytes:
+        try:
+            return await self._threads.run(_read_beginning, body)
+        except OSError:
+            _log.failure("the header of a failed message can't be read; its sender is told without it")
+            return b""
+
+    def _notify(self, live: LiveEntry, step: Step, beginning: bytes, done: Done) -> None:
+        header = header_section(beginning)
+        now = self._clock.time()
+        inserts = []
+        for notice, slots in ((failure_notice, step.failed), (delay_notice, step.warned)):
+            made = notice(
+                step.entry,
+                slots,
+                now,
+                self._hostname,
+                self._ids.next(now),
+                header,
+                now + self._rules.expire_seconds,
+                self._random,
+            )
+            if made is not None:
+                inserts.append(Insert(*made))
+        self._settle(live, step, tuple(inserts), done)
+
+    def _settle(self, live: LiveEntry, step: Step, inserts: tuple[Insert, ...], done: Done) -> None:
+        changes: tuple[Change, ...] = step.changes + inserts
+        if not changes:
+            done(live, step.delayed)
+            return
+        self._settling.settle(changes, lambda: self._settled(live, step, inserts, done))
+
+    def _settled(self, live: LiveEntry, step: Step, inserts: tuple[Insert, ...], done: Done) -> None:
+        for insert in inserts:
+            self._publish(Queued(insert.entry))
+            self.enqueue(insert.entry, InlineBody(insert.content))
+        done(live, step.delayed)
+
+
+def _nobody(entry: Entry, body: Body) -> None:
+    raise RuntimeError("the gateway is not composed")
+
+
+def _read_beginning(body: Body) -> bytes:
+    with body.open() as stream:
+        return stream.read(_HEADER_OCTETS)

@@ -1,0 +1,129 @@
+"""``twistd smtpgw`` and ``twist smtpgw``: the options, and the service they ask for. Never imports the reactor."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from smtpgw.service.config import StartOptions, config_from_options
+from smtpgw.service.config_errors import ConfigErrors
+from smtpgw.service.config_schema import DEFAULT_DELIVER, DEFAULT_INTERFACE, DEFAULT_PORT
+from smtpgw.version import VERSION
+
+_DOTTED_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+\Z")
+
+
+def _port(value: str) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        raise ValueError(f"--port: {value!r} is not a number") from None
+    if not 0 <= number <= 65535:
+        raise ValueError(f"--port: {value} is not between 0 and 65535")
+    return number
+
+
+class Options(usage.Options):
+    """
+    The options of docs/manual/configuration.rst.
+
+    After parsing, ``start`` has what :func:`~smtpgw.service.config.config_from_options` takes.
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "An SMTP relay and inbound gateway. Without options it listens on 127.0.0.1 port 2525 and relays mail from "
+        "this machine to the hosts that DNS names; what it has taken is kept in the folder smtpgw-spool."
+    )
+
+    optParameters = [
+        ["port", "p", None, f"port to listen on [default: {DEFAULT_PORT}]", _port],
+        ["interface", None, None, f"address to listen on [default: {DEFAULT_INTERFACE}]"],
+        ["config", "c", None, "configuration file; the other options win over it"],
+        ["hostname", None, None, "our own name [default: the machine's]"],
+        ["spool", None, None, "folder for mail on its way [default: smtpgw-spool]"],
+        ["deliver", None, None, f"where the mail of --domain goes [default: {DEFAULT_DELIVER}]"],
+        ["smarthost", None, None, "HOST:PORT that takes all mail to other domains [default: their MX hosts]"],
+        [
+            "delivery",
+            None,
+            None,
+            "dotted name of an IMessageDelivery or IMessageDeliveryFactory of yours that takes the place of ours",
+        ],
+    ]
+
+    compData = usage.Completions(
+        optActions={
+            "config": usage.CompleteFiles("*.toml", descr="configuration file"),
+            "spool": usage.CompleteDirs(descr="folder"),
+            "interface": usage.CompleteNetInterfaces(descr="address"),
+        },
+        multiUse=["domain", "relay-from"],
+    )
+
+    def __init__(self) -> None:
+        usage.Options.__init__(self)
+        self["domain"] = []
+        self["relay-from"] = []
+
+    def opt_domain(self, name: str) -> None:
+        """Take mail for every address in this domain; may be repeated."""
+        self["domain"].append(name)
+
+    def opt_relay_from(self, network: str) -> None:
+        """Relay for clients in this network, such as 10.0.0.0/8; may be repeated [default: loopback]."""
+        self["relay-from"].append(network)
+
+    def opt_version(self) -> None:
+        """Print the version of smtpgw and exit."""
+        print(f"smtpgw {VERSION}")  # noqa: T201 - this is what the option is for
+        sys.exit(0)
+
+    def postOptions(self) -> None:
+        """Refuse what can be seen to be wrong without the configuration."""
+        if self["delivery"] is not None and not _DOTTED_NAME.match(self["delivery"]):
+            raise usage.UsageError(f"--delivery: {self['delivery']!r} is not a dotted name such as package.module.name")
+        if self["deliver"] is not None and not self["domain"]:
+            raise usage.UsageError("--deliver says where the mail of --domain goes; name one with --domain")
+
+    def parseArgs(self, *arguments: str) -> None:  # noqa: N802 - Twisted's name
+        """Nothing but options."""
+        if arguments:
+            raise usage.UsageError(f"{arguments[0]!r} is not an option; all of them begin with --")
+
+    @property
+    def start(self) -> StartOptions:
+        """What was said."""
+        return StartOptions(
+            config=self["config"],
+            port=self["port"],
+            interface=self["interface"],
+            hostname=self["hostname"],
+            spool=self["spool"],
+            domains=tuple(self["domain"]),
+            deliver=self["deliver"],
+            relay_from=tuple(self["relay-from"]),
+            smarthost=self["smarthost"],
+        )
+
+
+def makeService(options: Options) -> IService:
+    """
+    The gateway, not started. Opens no socket, thread or database: twistd may fork after this.
+
+    A configuration that can't be used is told line by line on standard error, and ends the process with status 1.
+    """
+    try:
+        config = config_from_options(options.start, os.environ, Path.cwd())
+    except ConfigErrors as errors:
+        for error in errors.errors:
+            print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
+        raise SystemExit(1) from None
+    # Here, because a mistake in the configuration should not have to wait for it.
+    from smtpgw.service.application import make_service  # noqa: PLC0415
+
+    service: IService = make_service(config, delivery=options["delivery"], twistd_options=options.parent)
+    return service

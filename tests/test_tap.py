@@ -1,0 +1,114 @@
+"""``twistd smtpgw``: options, errors, and the service that comes of them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.application.service import IService
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpgw.service.config import StartOptions
+from smtpgw.tap import Options, makeService
+from smtpgw.version import VERSION
+
+
+def parsed(*arguments: str) -> Options:
+    options = Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+class OptionTests(SynchronousTestCase):
+    """The options of the contract."""
+
+    def test_none(self) -> None:
+        """Nothing said is nothing set: defaults are the configuration's."""
+        self.assertEqual(parsed().start, StartOptions())
+
+    def test_all(self) -> None:
+        """Long forms, and repetition."""
+        options = parsed(
+            *("--port", "25", "--interface", "::1", "--config", "c.toml", "--hostname", "mx.example", "--spool", "q"),
+            *("--domain", "a.example", "--domain=b.example", "--deliver", "discard:"),
+            *("--relay-from", "10.0.0.0/8", "--relay-from", "::1", "--smarthost", "s.example:25"),
+            *("--delivery", "package.module.Name"),
+        )
+        self.assertEqual(
+            options.start,
+            StartOptions(
+                config="c.toml",
+                port=25,
+                interface="::1",
+                hostname="mx.example",
+                spool="q",
+                domains=("a.example", "b.example"),
+                deliver="discard:",
+                relay_from=("10.0.0.0/8", "::1"),
+                smarthost="s.example:25",
+            ),
+        )
+        self.assertEqual(options["delivery"], "package.module.Name")
+        self.assertEqual(parsed("-p", "26", "-c", "d.toml").start, StartOptions(config="d.toml", port=26))
+
+    def test_lists_are_not_shared(self) -> None:
+        """Two gateways in one process do not get each other's domains."""
+        parsed("--domain", "a.example")
+        self.assertEqual(parsed().start.domains, ())
+
+    def test_refused(self) -> None:
+        """One clear line for what can't be meant."""
+        for arguments, words in (
+            (("--port", "smtp"), "--port: 'smtp' is not a number"),
+            (("--port", "65536"), "--port: 65536 is not between 0 and 65535"),
+            (("--delivery", "Name"), "--delivery: 'Name' is not a dotted name"),
+            (("--deliver", "discard:"), "name one with --domain"),
+            (("2525",), "'2525' is not an option"),
+            (("--prot", "25"), "option --prot not recognized"),
+            (("--workers", "2"), "option --workers not recognized"),
+        ):
+            self.assertIn(words, str(self.assertRaises(UsageError, parsed, *arguments)))
+
+
+class ServiceTests(SynchronousTestCase):
+    """makeService, before anything is started."""
+
+    def test_service(self) -> None:
+        """A service, and no socket, thread, folder or file yet."""
+        folder = Path(self.mktemp())
+        service = makeService(parsed("--spool", str(folder), "--port", "0"))
+        self.assertTrue(IService.providedBy(service))
+        self.assertFalse(service.running)
+        self.assertFalse(folder.exists())
+
+    def test_mistakes(self) -> None:
+        """All of them on standard error, and status 1."""
+        path = Path(self.mktemp())
+        path.write_text('[log]\nlevel = "x"\n[limits]\nhops = 0\n')
+        written: list[str] = []
+        self.patch(sys, "stderr", type("Errors", (), {"write": staticmethod(written.append), "flush": lambda: None}))
+        end = self.assertRaises(SystemExit, makeService, parsed("--config", str(path), "--hostname", "a b"))
+        self.assertEqual(end.code, 1)
+        lines = "".join(written).splitlines()
+        self.assertEqual([line.partition(": ")[0] for line in lines], [f"{path}:2", f"{path}:4", "command line"], lines)
+
+
+class ProcessTests(SynchronousTestCase):
+    """What can only be seen from outside the process."""
+
+    def run_python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        return subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, env=environ, timeout=60, check=False
+        )
+
+    def test_version(self) -> None:
+        """--version is ours, not Twisted's."""
+        done = self.run_python("-m", "twisted", "smtpgw", "--version")
+        self.assertEqual((done.stdout, done.returncode), (f"smtpgw {VERSION}\n", 0))
+
+    def test_no_reactor(self) -> None:
+        """The plugin leaves the choice of the reactor to --reactor."""
+        done = self.run_python("-c", "import sys, smtpgw.tap; print('twisted.internet.reactor' in sys.modules)")
+        self.assertEqual((done.stdout, done.stderr), ("False\n", ""))
