@@ -1,0 +1,1 @@
+"""The smtpgw command. It never imports Twisted's reactor at import time."""

@@ -1,0 +1,45 @@
+"""``smtpgw check``: is this configuration right, and if not, what is wrong with it."""
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from smtpgw.cli.exits import CommandTrouble, Exit
+from smtpgw.cli.output import counted, json_option, print_json
+from smtpgw.service.config import load_config
+from smtpgw.service.config_errors import ConfigErrors
+
+
+@click.command()
+@click.argument("config", metavar="CONFIG")
+@json_option
+def check(config: str, as_json: bool) -> int:
+    """
+    Check a configuration: every mistake at once, each with its line.
+
+    The environment's SMTPGW_SECTION__KEY variables count, as they do for the gateway. Exit status 78 when something is
+    wrong.
+    """
+    if not Path(config).exists():
+        raise CommandTrouble(f"{config}: no such file", Exit.NO_INPUT)
+    try:
+        found = load_config(config, os.environ)
+    except ConfigErrors as wrong:
+        if as_json:
+            print_json({"ok": False, "errors": [msgspec.structs.asdict(error) for error in wrong.errors]})
+        else:
+            for error in wrong.errors:
+                click.echo(str(error), err=True)
+        return Exit.CONFIG
+    if as_json:
+        print_json({"ok": True, "errors": []})
+    else:
+        parts = (
+            counted(len(found.listen), "listener"),
+            counted(len(found.domains), "domain"),
+            counted(len(found.routes), "route"),
+        )
+        click.echo(f"{config}: right. {found.hostname}: {', '.join(parts)}, spool {found.spool.store}")
+    return Exit.OK

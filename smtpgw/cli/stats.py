@@ -1,0 +1,34 @@
+"""``smtpgw stats``: the counters of a running gateway."""
+
+from collections.abc import Iterator, Mapping
+
+import click
+
+from smtpgw.cli.output import json_option, print_json, print_pairs, time_text
+from smtpgw.cli.target import Target
+from smtpgw.service.durations import duration_text
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def stats(target: Target, as_json: bool) -> None:
+    """Print what the running gateway has counted since it started."""
+    found = target.call("stats", {})
+    if as_json:
+        print_json(found)
+        return
+    started_at = found.pop("started_at", None)
+    pairs: list[tuple[str, object]] = []
+    if started_at is not None:
+        pairs.append(("running since", f"{time_text(started_at)} ({duration_text(target.clock.time() - started_at)})"))
+    print_pairs([*pairs, *_flat(found)])
+
+
+def _flat(counters: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in counters.items():
+        label = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{label}: ")
+        else:
+            yield label, f"{value:g}" if isinstance(value, float) else value

@@ -1,0 +1,50 @@
+"""smtpgw check: is this configuration right."""
+
+import json
+import os
+
+from smtpgw.cli.exits import Exit
+from tests.cli.running import CommandTestCase
+
+
+class CheckTests(CommandTestCase):
+    """Every mistake at once."""
+
+    def check(self, text: str, *options: str) -> "tuple[int, str, str]":
+        path = self.folder / "c.toml"
+        path.write_text(text)
+        ran = self.run_bare("check", str(path), *options)
+        return ran.status, ran.out.replace(str(path), "FILE"), ran.err.replace(str(path), "FILE")
+
+    def test_right(self) -> None:
+        """One line that says what it describes."""
+        text = 'hostname = "mx.example"\n[[domain]]\nname = "a.example"\n[spool]\nstore = "/q"\n'
+        self.assertEqual(
+            self.check(text), (0, "FILE: right. mx.example: 1 listener, 1 domain, 0 routes, spool /q\n", "")
+        )
+        self.assertEqual(json.loads(self.check(text, "--json")[1]), {"ok": True, "errors": []})
+
+    def test_wrong(self) -> None:
+        """Status 78, and each mistake on its line."""
+        text = "[log]\nlevel = 1\nlewel = 2\n"
+        lines = (
+            "FILE:2: log.level: 1 is not one of debug, info, warn, error\n"
+            "FILE:3: log.lewel: unknown key; did you mean 'level'?\n"
+        )
+        self.assertEqual(self.check(text), (Exit.CONFIG, "", lines))
+        status, out, err = self.check(text, "--json")
+        self.assertEqual((status, err), (Exit.CONFIG, ""))
+        errors = json.loads(out)["errors"]
+        self.assertEqual(
+            errors[1], {"file": "FILE", "line": 3, "key": "log.lewel", "text": "unknown key; did you mean 'level'?"}
+        )
+
+    def test_environment(self) -> None:
+        """What the gateway would read there counts."""
+        self.patch(os, "environ", {"SMTPGW_LOG__LEVEL": "loud"})
+        self.assertIn("environment: SMTPGW_LOG__LEVEL: 'loud' is not one of", self.check("")[2])
+
+    def test_missing(self) -> None:
+        """Status 66."""
+        ran = self.run_bare("check", "/nowhere/c.toml")
+        self.assertEqual((ran.status, ran.err), (Exit.NO_INPUT, "smtpgw: /nowhere/c.toml: no such file\n"))
