@@ -3,6 +3,8 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from twisted.application.service import IService
@@ -68,6 +70,27 @@ class Options(usage.Options):
         usage.Options.__init__(self)
         self["domain"] = []
         self["relay-from"] = []
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:  # noqa: N802 - Twisted's name
+        """
+        Under twistd a mistake is one line and status 1; some of its versions end with 0.
+
+        :raises twisted.python.usage.UsageError: when nobody runs us, as in a test.
+        """
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            if self.parent is None:
+                raise
+            print(f"smtpgw: {error}{self._meant(str(error))}; see twistd smtpgw --help", file=sys.stderr)  # noqa: T201 - there is no log yet
+            raise SystemExit(1) from None
+
+    def _meant(self, error: str) -> str:
+        """The nearest option to one that isn't there."""
+        wrong = re.search(r"option --(\S+) not recognized", error)
+        known = [option.rstrip("=") for option in self.longOpt]
+        near = get_close_matches(wrong[1], known, n=1) if wrong else []
+        return f", did you mean --{near[0]}?" if near else ""
 
     def opt_domain(self, name: str) -> None:
         """Take mail for every address in this domain; may be repeated."""

@@ -1,11 +1,13 @@
 """``twistd smtpgw``: options, errors, and the service that comes of them."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 from twisted.application.service import IService
+from twisted.python import usage
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -112,3 +114,18 @@ class ProcessTests(SynchronousTestCase):
         """The plugin leaves the choice of the reactor to --reactor."""
         done = self.run_python("-c", "import sys, smtpgw.tap; print('twisted.internet.reactor' in sys.modules)")
         self.assertEqual((done.stdout, done.stderr), ("False\n", ""))
+
+
+class MistakeTests(SynchronousTestCase):
+    """Under twistd a mistake is one line, with a suggestion, and status 1."""
+
+    def test_nearest_option(self) -> None:
+        """An option that isn't there is told with the one that was meant."""
+        options = Options()
+        options.parent = usage.Options()
+        said = io.StringIO()
+        self.patch(sys, "stderr", said)
+        self.assertEqual(self.assertRaises(SystemExit, options.parseOptions, ["--prot", "1"]).code, 1)
+        self.assertEqual(
+            said.getvalue(), "smtpgw: option --prot not recognized, did you mean --port?; see twistd smtpgw --help\n"
+        )
