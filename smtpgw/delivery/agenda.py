@@ -241,8 +241,7 @@ class Agenda:
         key = (answer.site, route.name)
         site = self._sites.get(key)
         if site is None:
-            limit = max(1, min(route.connections, self._rules.links_per_site))
-            site = self._sites[key] = Site(answer.site, route, answer.hops, limit)
+            site = self._sites[key] = Site(answer.site, route, answer.hops, max(1, route.connections))
         else:
             site.hops = answer.hops
         return site

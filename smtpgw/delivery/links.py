@@ -43,7 +43,6 @@ class AgendaRules(Struct, frozen=True):
     """
 
     schedule: RetrySchedule
-    links_per_site: int = 20
     jobs_per_link: int = 100
     links: int = 500
     suspects_share: float = 0.5

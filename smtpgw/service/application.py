@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,9 @@ from smtpgw.service.listeners import CannotStart
 from smtpgw.version import VERSION
 
 _log = Logger(namespace="smtpgw")
+
+_OTHER_DESCRIPTORS = 2000
+"""For outgoing connections, drafts, the spool, name queries."""
 
 
 def make_service(config: Config, delivery: str | None, twistd_options: Mapping[str, Any] | None) -> GatewayService:
@@ -66,6 +70,7 @@ class GatewayService(Service):
     def startService(self) -> None:
         """Open the spool and serve."""
         super().startService()
+        _raise_descriptor_limit(self._config.limits.connections)
         gateway = self._make()
         try:
             gateway.start()
@@ -134,6 +139,22 @@ class GatewayService(Service):
                 Path(pidfile).unlink()
             raise SystemExit(1)
         raise CannotStart(text)
+
+
+def _raise_descriptor_limit(connections: int) -> None:
+    """As many descriptors as we may have: the usual 1,024 are fewer than the connections that are allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_DESCRIPTORS
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        _log.warn(
+            "this process may have {most} descriptors; limits.connections = {connections} would need {wanted}",
+            most=most,
+            connections=connections,
+            wanted=wanted,
+        )
 
 
 def _is_ours(pidfile: Path) -> bool:

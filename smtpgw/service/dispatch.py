@@ -139,7 +139,10 @@ class Dispatch:
         try:
             while actions := self.agenda.take_actions():
                 for action in actions:
-                    self._do(action)
+                    try:
+                        self._do(action)
+                    except Exception:  # noqa: BLE001 - one of the three places; the other actions must be done
+                        _log.failure("{action} failed", action=type(action).__name__)
         finally:
             self._is_acting = False
         self._set_timer()
@@ -153,7 +156,9 @@ class Dispatch:
                 self._outgoing[link_id] = outgoing
                 outgoing.link = self._dialer.open(hop, site.route.tls, site.route.source, outgoing)
             case Close(link_id=link_id):
-                self._outgoing[link_id].close()
+                # It may have been closed from the other side meanwhile.
+                if link_id in self._outgoing:
+                    self._outgoing[link_id].close()
             case Deliver(item=item):
                 self.live.use(item.queue_id, lambda live: self._deliver(item, live))
             case Resolve(destination=destination):

@@ -233,11 +233,7 @@ class Gateway:
         schedule = RetrySchedule(delivery.retry_seconds)
         life = LifeRules(schedule, delivery.expire_seconds, delivery.warn_seconds or None)
         agenda = Agenda(
-            AgendaRules(
-                schedule,
-                links_per_site=delivery.connections_per_site,
-                jobs_per_link=delivery.messages_per_connection,
-            ),
+            AgendaRules(schedule, jobs_per_link=delivery.messages_per_connection),
             self._random,
         )
         if delivery.paused:

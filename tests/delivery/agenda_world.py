@@ -15,7 +15,7 @@ from smtpgw.model.reply import reply
 from smtpgw.model.route import Hop, Route, ViaMx, ViaSink
 
 SCHEDULE = RetrySchedule((300.0, 600.0, 1200.0, 3600.0), jitter=0.15)
-MX_ROUTE = Route("default", ViaMx(25))
+MX_ROUTE = Route("default", ViaMx(25), connections=4)
 SINK_ROUTE = Route("domain here.test", ViaSink("discard:"))
 FOREVER = float("inf")
 REFUSED = Delayed("4.4.1", "connection refused", Scope.HOST)

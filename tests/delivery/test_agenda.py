@@ -7,7 +7,10 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.model.outcome import Delayed, Failed
+from smtpgw.model.route import Route, ViaMx
 from tests.delivery.agenda_world import FOREVER, SINK_ROUTE, World, busy, good, rules
+
+ONE_LINK = Route("one", ViaMx(25), connections=1)
 
 
 class DeliveryTests(SynchronousTestCase):
@@ -46,14 +49,23 @@ class DeliveryTests(SynchronousTestCase):
 
     def test_messages_per_connection(self):
         """A connection is closed after its share of messages, and the rest goes over another."""
-        world = self.world = World(rules(jobs_per_link=3, links_per_site=1))
+        world = self.world = World(rules(jobs_per_link=3))
         world.mx("a.test", "192.0.2.1")
         world.hosts["192.0.2.1"] = good
         for _ in range(7):
-            world.add("a.test")
+            world.add("a.test", route=ONE_LINK)
         world.run(10)
         self.assertEqual(len(world.delivered), 7)
         self.assertEqual(len(world.opened), 3)
+
+    def test_connections_of_a_route(self):
+        """A route's limit of connections holds, however much there is to send."""
+        self.world.mx("a.test", "192.0.2.1")
+        self.world.hosts["192.0.2.1"] = good
+        for _ in range(200):
+            self.world.add("a.test", route=ONE_LINK)
+        self.world.run(100)
+        self.assertEqual((self.world.peak_links, len(self.world.delivered)), (1, 200))
 
     def test_domains_of_one_site_share(self):
         """Two domains with the same MX hosts are one site."""
@@ -351,7 +363,7 @@ class WholeWorldTests(SynchronousTestCase):
 
     def _world(self, seed):
         random = Random(seed)
-        world = World(rules(links=15, links_per_site=4, lookups=5, jobs_per_link=7), seed)
+        world = World(rules(links=15, lookups=5, jobs_per_link=7), seed)
         world.latency = random.choice([0.01, 0.3, 2.0])
 
         def flaky(part):

@@ -136,7 +136,7 @@ class RudeProtocol(Protocol):
             emptied.callback(None)
 
 
-class RudeHost(Factory):  # type: ignore[type-arg]  # generic only in newer versions of Twisted
+class RudeHost(Factory):
     """
     A host and its manners.
 

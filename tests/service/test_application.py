@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from smtpgw.service import application
 from smtpgw.service.application import make_service
 from smtpgw.service.config import config_from_text
 
@@ -87,6 +88,16 @@ class ServiceTests(TestCase):
         line = self.exit_line(self.make("no.such.module"), "privilegedStartService")
         self.assertTrue(line.startswith("smtpgw: --delivery no.such.module: "))
         self.assertEqual(line.count("\n"), 1)
+
+    async def test_descriptors(self):
+        """The soft limit of descriptors is raised to what the configured connections need, as far as it may be."""
+        limits = [(1024, 4096)]
+        self.patch(application.resource, "getrlimit", lambda kind: limits[-1])
+        self.patch(application.resource, "setrlimit", lambda kind, both: limits.append(both))
+        service = self.make()
+        service.startService()
+        self.assertEqual(limits[1:], [(4096, 4096)])
+        await service.stopService()
 
     async def test_own_delivery(self):
         """A class of the user's is made, and takes the place of ours."""

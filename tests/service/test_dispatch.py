@@ -273,6 +273,29 @@ class RelayTests(SynchronousTestCase):
         self.flushLoggedErrors()
 
 
+class OurMistakeTests(SynchronousTestCase):
+    """A mistake of ours in one action does not cost the others."""
+
+    def test_others_are_done(self):
+        """When an address can't even be dialled because of a bug, the log has it, and other mail goes on."""
+        house = House()
+        house.mx("a.test", "192.0.2.1")
+        house.mx("b.test", "192.0.2.2")
+        house.dialer.hosts.update({"192.0.2.1": relays, "192.0.2.2": relays})
+        opened = house.dialer.open
+
+        def dial(hop, tls, source, owner):
+            if hop.address == "192.0.2.1":
+                raise RuntimeError("oops")
+            return opened(hop, tls, source, owner)
+
+        house.dialer.open = dial
+        house.submit("x@a.test", "y@b.test")
+        house.run(1)
+        self.assertEqual([address for address, _ in house.waiting()], ["x@a.test"])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
 class _Sink:
     def __init__(self, outcome):
         self.outcome = outcome
