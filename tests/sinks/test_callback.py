@@ -9,10 +9,11 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.handlers.message import HEAD_OCTETS
+from smtpgw.handlers.message import HEAD_OCTETS, IncomingMessage
 from smtpgw.handlers.outcome import Defer, Reject
 from smtpgw.model.outcome import Delayed, Delivered, Failed, Scope
 from smtpgw.sinks.callback import CallbackSink, TargetError, load_callable
+from tests.contracts.sink import CallerThreads, SinkContract
 from tests.handlers.bodies import CountedThreads, MemoryBody, message_for
 
 CONTENT = b"Subject: hello\r\n\r\ntext\r\n"
@@ -216,3 +217,15 @@ class LoadTests(SynchronousTestCase):
         self.assertIn("importing 'users_broken' failed: ZeroDivisionError: at import", str(error))
         error = self.assertRaises(TargetError, load_callable, "users_missing:good")
         self.assertIn("importing 'users_missing' failed: No module named 'requests'", str(error))
+
+
+class ContractTests(SinkContract, SynchronousTestCase):
+    """A handler keeps the promises of every sink."""
+
+    def make_sink(self) -> CallbackSink:
+        """One that reads the whole message and takes it."""
+
+        async def receive(message: IncomingMessage) -> None:
+            await message.content()
+
+        return CallbackSink(receive, CallerThreads(), lambda message, error: self.fail(str(error)))
