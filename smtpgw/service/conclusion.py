@@ -51,7 +51,7 @@ class Conclusion:
         self._threads = threads
         self._hostname = hostname
         self._publish = publish
-        self.enqueue: Callable[[Entry, Body], None] = _nobody
+        self.enqueue: Callable[[Entry, Body, float], None] = _nobody
         """Told of each notification once it is kept; set when the dispatch is there."""
 
     def attention_at(self, entry: Entry) -> float:
@@ -83,7 +83,7 @@ class Conclusion:
         before = live.entry
         step = apply(before, slots, outcomes, now, self._rules, self._random)
         in_queue = max(0.0, now - before.message.received_at - sum(seconds))
-        delays = (0.0, in_queue, *seconds)
+        delays = (live.before_seconds, in_queue, *seconds)
         for index, outcome in zip(slots, outcomes, strict=True):
             # What it came to: a delay may have been the last one that the entry had time for.
             final = step.entry.slots[index].last or outcome
@@ -98,7 +98,7 @@ class Conclusion:
         """
         now = self._clock.time()
         step = expire(live.entry, slots, now, trouble, self._rules)
-        delays = (0.0, max(0.0, now - live.entry.message.received_at), 0.0, 0.0)
+        delays = (live.before_seconds, max(0.0, now - live.entry.message.received_at), 0.0, 0.0)
         for index in step.failed:
             self._publish(Attempted(step.entry, index, step.entry.slots[index].last or trouble, site, delays))
         self.take(live, step, done)
@@ -152,11 +152,11 @@ class Conclusion:
     def _settled(self, live: LiveEntry, step: Step, inserts: tuple[Insert, ...], done: Done) -> None:
         for insert in inserts:
             self._publish(Queued(insert.entry))
-            self.enqueue(insert.entry, InlineBody(insert.content))
+            self.enqueue(insert.entry, InlineBody(insert.content), 0.0)
         done(live, step.delayed)
 
 
-def _nobody(entry: Entry, body: Body) -> None:
+def _nobody(entry: Entry, body: Body, before_seconds: float) -> None:
     raise RuntimeError("the gateway is not composed")
 
 

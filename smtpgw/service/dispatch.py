@@ -76,10 +76,14 @@ class Dispatch:
 
     # --- Messages in ---
 
-    def enqueue(self, entry: Entry, body: Body) -> None:
-        """A message has just been added to the spool: deliver it, from memory if there is room."""
+    def enqueue(self, entry: Entry, body: Body, before_seconds: float) -> None:
+        """
+        A message has just been added to the spool: deliver it, from memory if there is room.
+
+        :param before_seconds: what receiving it took.
+        """
         if not self.agenda.links.paused:
-            self.live.keep(entry, body)
+            self.live.keep(entry, body, before_seconds)
         self.list_entry(entry)
         self.act()
 

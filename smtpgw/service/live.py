@@ -24,16 +24,16 @@ class LiveEntry:
     An entry in memory.
 
     :ivar users: how many things are being done about it; it stays while there is one.
-    :ivar is_over: every recipient is done.
+    :ivar before_seconds: what receiving it took; 0 when it has been read back.
     """
 
-    __slots__ = ("body", "cost_octets", "entry", "is_over", "users")
+    __slots__ = ("before_seconds", "body", "cost_octets", "entry", "users")
 
-    def __init__(self, entry: Entry, body: Body) -> None:
+    def __init__(self, entry: Entry, body: Body, before_seconds: float = 0.0) -> None:
         self.entry = entry
         self.body = body
+        self.before_seconds = before_seconds
         self.users = 0
-        self.is_over = False
         inline = body.inline()
         self.cost_octets = _OVERHEAD_OCTETS + (len(inline) if inline is not None else 0)
 
@@ -55,9 +55,9 @@ class LiveEntries:
         """How many are in memory."""
         return len(self._entries)
 
-    def keep(self, entry: Entry, body: Body) -> None:
+    def keep(self, entry: Entry, body: Body, before_seconds: float) -> None:
         """A fresh entry, kept for its first attempt if there is room."""
-        live = LiveEntry(entry, body)
+        live = LiveEntry(entry, body, before_seconds)
         if self._octets + live.cost_octets > self._max_octets and not self._make_room(live.cost_octets):
             return
         self._octets += live.cost_octets

@@ -45,7 +45,8 @@ _FULL = reply(452, "4.3.1", "Insufficient system storage, try again later")
 _BROKEN = reply(451, "4.3.0", "Temporary trouble here, try again later")
 _HEADER_TOO_LARGE = reply(552, "5.3.4", "Message header is too large")
 
-Enqueue = Callable[[Entry, Body], None]
+Enqueue = Callable[[Entry, Body, float], None]
+"""Takes a kept message; the seconds are what receiving it took."""
 
 
 def trouble_reply(trouble: SpoolTrouble) -> Reply:
@@ -135,7 +136,7 @@ class ListenerReception(StockDelivery):
 class _Intake:
     """One message on its way in."""
 
-    __slots__ = ("_client", "_draft", "_envelope", "_is_open", "_reception", "_scan")
+    __slots__ = ("_begun_at", "_client", "_draft", "_envelope", "_is_open", "_reception", "_scan")
 
     def __init__(self, reception: ListenerReception, client: Client, envelope: Envelope, draft: Draft) -> None:
         self._reception = reception
@@ -144,6 +145,7 @@ class _Intake:
         self._draft = draft
         self._scan = HeaderScan(reception.counter.header_limit)
         self._is_open = True
+        self._begun_at = reception.counter.clock.time()
 
     def write(self, data: bytes) -> bool:
         """A piece of content."""
@@ -206,7 +208,7 @@ class _Intake:
             return
         counter.publish(Queued(entry))
         done(Reply(250, "2.0.0", ("Ok: queued as " + queue_id_text(entry.message.queue_id),)))
-        counter.enqueue(entry, kept)
+        counter.enqueue(entry, kept, entry.message.received_at - self._begun_at)
 
 
 async def _awaited(verdict: Awaitable[Verdict]) -> Verdict:

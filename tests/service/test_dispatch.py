@@ -6,12 +6,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.boundaries import SpoolTrouble
 from smtpgw.model.dns import AnswerStatus, RecordType
+from smtpgw.model.envelope import Envelope, Recipient
 from smtpgw.model.notice import Attempted, HostTrouble
 from smtpgw.model.outcome import Delayed, Delivered, Failed, Relayed, Scope
 from smtpgw.model.reply import reply
 from smtpgw.model.route import Route, ViaFail, ViaHost
 from smtpgw.service.catalogue import RefusingSink
-from tests.service.house import House, defers, refuses, relays
+from tests.service.house import CLIENT, House, defers, mailbox, refuses, relays
 
 
 class RelayTests(SynchronousTestCase):
@@ -32,6 +33,18 @@ class RelayTests(SynchronousTestCase):
         self.house.run(1)
         self.assertEqual(self.house.spool.entries, {})
         self.assertIsInstance(self.outcomes()[0], Relayed)
+
+    def test_delays(self):
+        """Of each attempt it is told what receiving, waiting, connecting and sending took."""
+        self.house.mx("a.test", "192.0.2.1")
+        self.house.dialer.hosts["192.0.2.1"] = relays
+        envelope = Envelope(None, (Recipient(mailbox("x@a.test")),))
+        intake = self.house.reception.begin(CLIENT, envelope, lambda: None)
+        self.house.clock.advance(2.0)
+        intake.finish(lambda reply: None)
+        self.house.run(1)
+        [attempted] = [notice for notice in self.house.notices if isinstance(notice, Attempted)]
+        self.assertEqual([round(delay, 3) for delay in attempted.delays], [2.0, 0.0, 0.01, 0.01])
 
     def test_fresh_message_is_not_read_back(self):
         """Its first attempt takes a message from memory."""

@@ -32,10 +32,11 @@ class LiveEntriesTests(SynchronousTestCase):
 
     def test_kept(self):
         """What was kept is used without asking the spool, and forgotten when it is given back."""
-        self.live.keep(self.entry, InlineBody(b"x"))
+        self.live.keep(self.entry, InlineBody(b"x"), 0.5)
         used = []
         self.live.use(QUEUE_ID, used.append)
         self.assertIs(used[0].entry, self.entry)
+        self.assertEqual(used[0].before_seconds, 0.5)
         self.live.release(used[0])
         self.assertEqual(len(self.live), 0)
 
@@ -86,6 +87,7 @@ class LiveEntriesTests(SynchronousTestCase):
                     type(message)(n, message.envelope, message.client, 0.0, b"", 3000), entry.slots, entry.expires_at
                 ),
                 body,
+                0.0,
             )
         self.assertLessEqual(len(self.live), 2)
         self.assertGreaterEqual(len(self.live), 1)
@@ -93,11 +95,11 @@ class LiveEntriesTests(SynchronousTestCase):
     def test_used_entries_are_not_evicted(self):
         """What is in use stays, however little room there is."""
         live = LiveEntries(self.spool, 3000)
-        live.keep(self.entry, InlineBody(b"x"))
+        live.keep(self.entry, InlineBody(b"x"), 0.0)
         used = []
         live.use(QUEUE_ID, used.append)
         message = self.entry.message
         other = type(message)(1, message.envelope, message.client, 0.0, b"", 1)
-        live.keep(type(self.entry)(other, self.entry.slots, 0.0), InlineBody(b"y"))
+        live.keep(type(self.entry)(other, self.entry.slots, 0.0), InlineBody(b"y"), 0.0)
         self.assertEqual(len(live), 1)
         self.assertIsInstance(used[0], LiveEntry)
