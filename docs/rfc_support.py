@@ -29,6 +29,7 @@ TITLES = {
     "3463": "Enhanced status codes",
     "3464": "Delivery status notifications: the format",
     "3834": "Automatic responses",
+    "3848": "Transmission types of ESMTP and LMTP",
     "4954": "AUTH",
     "5321": "Simple Mail Transfer Protocol",
     "5322": "Internet message format",

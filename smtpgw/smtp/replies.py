@@ -19,7 +19,7 @@ OK = b"250 2.0.0 Ok\r\n"
 MAIL_OK = b"250 2.1.0 Ok\r\n"
 RCPT_OK = b"250 2.1.5 Ok\r\n"
 START_CONTENT = b"354 End data with <CR><LF>.<CR><LF>\r\n"
-START_TLS = b"220 Ready to start TLS\r\n"
+START_TLS = b"220 2.0.0 Ready to start TLS\r\n"
 
 BYE = reply(221, "2.0.0", "Bye")
 HELP = Reply(214, "2.0.0", ("Commands: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT", "See RFC 5321"))

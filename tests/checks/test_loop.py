@@ -5,6 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.checks.loop import Loop, received_fields
 from smtpgw.model.envelope import Envelope
 from smtpgw.model.verdict import ACCEPT
+from tests.clauses import holds
 from tests.contracts.check import STRANGER, CheckContract
 
 FIELD = b"Received: from a by b\r\n\tfor <x@y.example>; today\r\n"
@@ -22,6 +23,7 @@ class LoopTests(CheckContract, SynchronousTestCase):
         for count in (0, 100, 101):
             yield check.check_content(STRANGER, Envelope(None, ()), FIELD * count + b"Subject: x\r\n")
 
+    @holds("5321", "6.3", "A message with more than 100 Received lines is refused as a loop.")
     def test_limit(self):
         """Exactly so many hops are fine, one more is not."""
         fine, full, over = self.ask_all(self.make_check())

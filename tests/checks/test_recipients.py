@@ -7,6 +7,7 @@ from smtpgw.checks.recipients import Recipients
 from smtpgw.model.domains import LocalDomain, LocalDomains, LookupTrouble
 from smtpgw.model.route import Route, ViaSink
 from smtpgw.model.verdict import ACCEPT, Accept
+from tests.clauses import holds
 from tests.contracts.check import MAIL, STRANGER, CheckContract, recipient
 
 ROUTE = Route("local", ViaSink("discard:"))
@@ -70,6 +71,9 @@ class RecipientsTests(CheckContract, SynchronousTestCase):
         self.assertEqual(self.reply_to(check, "alice"), (550, "5.1.1"))
         self.assertIsNone(self.reply_to(check, "postmaster"))
 
+    @holds(
+        "5321", "4.5.1", "Postmaster is a recipient of our domains, in any case and without a domain, listed or not."
+    )
     def test_postmaster(self):
         """Postmaster is accepted in every case and of every of our domains, also when lookups are down."""
         for local in ("postmaster", "PostMaster", "postmaster+tag"):

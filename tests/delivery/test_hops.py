@@ -21,6 +21,7 @@ from smtpgw.delivery.hops import (
 from smtpgw.model.dns import MxRecord
 from smtpgw.model.outcome import Delayed, Failed
 from smtpgw.model.route import Hop
+from tests.clauses import holds
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("0.0.0.0/8"))
 
@@ -67,6 +68,7 @@ class PreferenceTests(SynchronousTestCase):
         best = {host: min(preference for preference, other in pairs if other == host) for _, host in pairs}
         self.assertEqual({record.host: record.preference for record in hosts}, best)
 
+    @holds("5321", "5.1", "Of hosts with equal preference each is the first about as often.")
     def test_equal_ones_share(self) -> None:
         """Among hosts of equal preference each is the first about as often."""
         random = Random(1)
@@ -79,6 +81,7 @@ class PreferenceTests(SynchronousTestCase):
         records = [MxRecord(10, name) for name in "abcdef"]
         self.assertEqual(shuffled_hosts(records, Random(3)), shuffled_hosts(records[::-1], Random(3)))
 
+    @holds("5321", "5.1", "Hosts of our own preference and worse ones are left out.")
     def test_without_us(self) -> None:
         """Hosts as good as we are, and worse ones, are left out: they would send the mail back to us."""
         hosts = [MxRecord(5, "best"), MxRecord(10, "us"), MxRecord(10, "peer"), MxRecord(20, "backup")]

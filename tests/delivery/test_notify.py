@@ -22,6 +22,7 @@ from smtpgw.model.message import Slot, SlotState
 from smtpgw.model.outcome import Delayed, Failed, Scope
 from smtpgw.model.queue_id import queue_id_text
 from smtpgw.model.reply import Reply, reply
+from tests.clauses import holds
 from tests.delivery.entries import ALICE, EXPIRES_AT, QUEUE_ID, RECEIVED_AT, entry_for, queued
 
 NOW = RECEIVED_AT + 60.0
@@ -114,6 +115,11 @@ class FailureTests(NoticeCase):
         self.assertIsNone(failure(after(queued(1), UNKNOWN), ()))
         self.assertIsNone(delay(queued(1), ()))
 
+    @holds(
+        "6522",
+        "3",
+        "A notification is a multipart/report of type delivery-status with three parts: text, report, header.",
+    )
     def test_header(self):
         """Its header says who, to whom, when, and that a machine wrote it."""
         _, content = failure(after(queued(1), UNKNOWN), (0,))
@@ -131,6 +137,13 @@ class FailureTests(NoticeCase):
             ["text/plain", "message/delivery-status", "text/rfc822-headers"],
         )
 
+    @holds("3464", "2.2", "The fields about the message hold Reporting-MTA and Arrival-Date.")
+    @holds(
+        "3464",
+        "2.3",
+        "The fields about a recipient hold Final-Recipient, Action, Status, Remote-MTA and Diagnostic-Code.",
+    )
+    @holds("6522", "4", "The header section of the message comes back as it was.")
     def test_report(self):
         """Programs find every field of RFC 3464 that we know."""
         _, content = failure(after(queued(1), UNKNOWN), (0,))
@@ -187,6 +200,7 @@ class FailureTests(NoticeCase):
         self.assertEqual(fields["Diagnostic-Code"], "X-Smtpgw; the domain b.example does not exist")
         self.assertNotIn("Remote-MTA", fields)
 
+    @holds("3464", "2.3.4", "A message that expired is reported as failed, with the last 4.x.x.")
     def test_expired(self):
         """After too long a time it says so, with the last trouble and its 4.x.x."""
         entry = expire(queued(1), (0,), EXPIRES_AT, LATER, RULES).entry
@@ -216,6 +230,7 @@ class FailureTests(NoticeCase):
 class DelayTests(NoticeCase):
     """What the sender reads when a message waits."""
 
+    @holds("3464", "2.3.9", "A notification of a delay has Action delayed, and says until when it will be tried.")
     def test_delayed(self):
         """It says that nothing need be done, and until when it will be tried."""
         entry, content = delay(after(queued(1), LATER), (0,))
@@ -248,6 +263,7 @@ class DelayTests(NoticeCase):
 class Utf8Tests(NoticeCase):
     """Addresses that are not ASCII (RFC 6533)."""
 
+    @holds("6533", "4", "A sender whose address is not ASCII gets a message/global-delivery-status.")
     def test_sender(self):
         """A sender with such an address gets a notification that needs SMTPUTF8."""
         sender = Mailbox("jürgen", "bücher.example")
@@ -257,6 +273,7 @@ class Utf8Tests(NoticeCase):
         self.assertIn("To: <jürgen@bücher.example>\r\n", content.decode())
         self.assertEqual([part.get_content_type() for part in whole.iter_parts()][1], "message/global-delivery-status")
 
+    @holds("6533", "3", "A recipient whose address is not ASCII stands in Final-Recipient with the type utf-8.")
     def test_recipient(self):
         """Such a recipient alone needs only 8BITMIME, for a sender who may not know SMTPUTF8."""
         entry, content = failure(after(entry_for(Mailbox("宛先", "b.example")), UNKNOWN), (0,))

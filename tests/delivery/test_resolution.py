@@ -12,6 +12,7 @@ from smtpgw.model.dns import Answer, AnswerStatus, MxRecord, Record, RecordType
 from smtpgw.model.outcome import Delayed, Failed
 from smtpgw.model.route import Hop, ViaHost, ViaMx
 from smtpgw.testing.memory_names import MemoryResolver
+from tests.clauses import holds
 
 A, AAAA, MX = RecordType.A, RecordType.AAAA, RecordType.MX
 TEMPORARY, NO_NAME, NO_DATA = AnswerStatus.TEMPORARY, AnswerStatus.NO_NAME, AnswerStatus.NO_DATA
@@ -60,14 +61,17 @@ class MxTests(_FindHopsTestCase):
         """The port is that of the route."""
         self.assertEqual({hop.port for hop in self.find("example.test", ViaMx(2525)).hops}, {2525})
 
+    @holds("5321", "5.1", "A domain without MX records is its own host.")
     def test_no_mx(self) -> None:
         """A domain without MX records is its own host."""
         self.assertEqual(self.find("alone.test"), Hops((Hop("alone.test", "192.0.2.9", 25),), "alone.test", 5000.0))
 
+    @holds("7505", "4", "Mail to a domain with a null MX fails with 5.1.10.")
     def test_null_mx(self) -> None:
         """A domain that takes no mail is final at once (RFC 7505)."""
         self.assert_failed(self.find("null.test"), "5.1.10")
 
+    @holds("7505", "3", "A null MX beside other MX records is passed over.")
     def test_null_mx_among_others(self) -> None:
         """A null MX record beside others means nothing."""
         zone = {("example.test", MX): [MxRecord(0, ""), MxRecord(10, "mx1.example.test")]}
@@ -77,10 +81,12 @@ class MxTests(_FindHopsTestCase):
         """A domain that doesn't exist is final."""
         self.assert_failed(self.find("absent.test"), "5.1.2")
 
+    @holds("5321", "5.1", "While the MX records can't be looked up the message is delayed.")
     def test_temporary(self) -> None:
         """Trouble with the MX records is a delay, though the domain has an address."""
         self.assert_delayed(self.find("alone.test", zone={("alone.test", MX): TEMPORARY}))
 
+    @holds("5321", "5.1", "Where there are MX records but no usable host, the domain's own address is not tried.")
     def test_unusable_mx_records(self) -> None:
         """Where all hosts were no host names, the domain's own address is not tried: it has not said so."""
         zone = {("alone.test", MX): Answer(AnswerStatus.FOUND, ())}
@@ -139,6 +145,7 @@ class LoopTests(_FindHopsTestCase):
         hops = self.find("example.test", own_names=frozenset({"mx2.example.test"}))
         self.assertEqual([hop.host for hop in hops.hops], ["mx1.example.test"])
 
+    @holds("5321", "5.1", "When we are the best host of a domain that is not ours, its mail fails with 5.4.6.")
     def test_best(self) -> None:
         """When we are the best host, there is nowhere to send to; nothing is looked up for that."""
         self.assert_failed(self.find("example.test", own_names=frozenset({"mx1.example.test"})), "5.4.6")

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.delivery.retry import RetrySchedule
+from tests.clauses import holds
 
 
 class ScheduleTests(SynchronousTestCase):
     """Waits grow as configured and never end."""
 
+    @holds("5321", "4.5.4.1", "The waits between attempts are those of the configuration, and the last one repeats.")
     def test_grows(self):
         """Each attempt waits as long as its place in the list says; the last place repeats."""
         schedule = RetrySchedule((300.0, 600.0, 1200.0), jitter=0.0)

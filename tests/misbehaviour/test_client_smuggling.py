@@ -5,6 +5,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clauses import holds
 from tests.net.server_rig import Rig
 
 _ENVELOPE = b"MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n"
@@ -28,6 +29,7 @@ _ENDS = {
 class SmugglingTests(SynchronousTestCase):
     """Only CR LF . CR LF ends data, and nothing that looks like it gets a second message in, or out."""
 
+    @holds("5321", "4.1.1.4", "Only CR LF . CR LF ends content: nine look-alikes do not.")
     def test_matrix(self):
         """Ten ends, in one piece and octet by octet, refused and normalised."""
         for end, is_end in _ENDS.items():

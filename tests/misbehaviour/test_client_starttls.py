@@ -7,6 +7,7 @@ from twisted.internet.interfaces import ITLSTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
+from tests.clauses import holds
 from tests.net.server_rig import AbortingTransport, Rig
 
 
@@ -42,6 +43,7 @@ class InjectionTests(SynchronousTestCase):
         client = rig.connect(transport=TlsTransport())
         return rig, client.greet()
 
+    @holds("3207", "4.2", "As a server, a command in one segment with STARTTLS is not run, and the connection ends.")
     def test_whole_command(self):
         """In one segment with STARTTLS: no handshake, no command, the end."""
         rig, client = self.connect()

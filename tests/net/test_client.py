@@ -26,6 +26,7 @@ from smtpgw.net.client import RelayFactory, RelayProtocol, Shared, reason_of
 from smtpgw.net.tls import RelayTls
 from smtpgw.smtp.conversation import Conversation
 from smtpgw.smtp.conversation_terms import RelaySettings
+from tests.clauses import holds
 from tests.net.rude_servers import NoThreads
 from tests.smtp.test_conversation import HOP, make_job
 
@@ -141,6 +142,11 @@ class RelayProtocolTests(SynchronousTestCase):
         self.hear(b"250 x\r\n250 x\r\n250 x\r\n354 x\r\n")
         self.assertEqual(len(self.transport.writes), 4)
 
+    @holds(
+        "5321",
+        "4.5.3.2",
+        "As a client, we wait 5 minutes for the greeting, EHLO, MAIL and RCPT, 2 for DATA, 10 for the end of data.",
+    )
     def test_silence(self) -> None:
         """Each step has its own time; then the connection is dropped, and the message delayed."""
         steps = [b"220 x\r\n", b"250 x\r\n", b"250 x\r\n", b"250 x\r\n", b"354 x\r\n"]
@@ -227,6 +233,7 @@ class RelayProtocolTests(SynchronousTestCase):
         self.assertIsInstance(outcome, Relayed)
         self.lose()
 
+    @holds("5321", "4.5.3.2.5", "As a client, a host that stops reading content is waited for three minutes.")
     def test_stream_not_taken(self) -> None:
         """A host that stops reading in the middle of content is dropped after three minutes."""
         self.connect(make_job(content=b"x\r\n" * 200_000, inline=False))

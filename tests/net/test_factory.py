@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.model.notice import Connected, Rejected
 from smtpgw.net.factory import GatewayFactory
 from smtpgw.net.server_settings import ServerSettings
+from tests.clauses import holds
 from tests.net.server_rig import Rig
 from tests.smtp.fakes import MemoryReception
 
@@ -75,6 +76,7 @@ class LimitTests(SynchronousTestCase):
 class DeadlineTests(SynchronousTestCase):
     """Time limits, kept by one sweep for all."""
 
+    @holds("5321", "4.5.3.2.7", "A client that is idle up to the limit hears 421, and the connection is closed.")
     def test_idle(self):
         """421 4.4.2, then some seconds, then the connection is dropped."""
         rig = Rig(idle_timeout_seconds=10)

@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpgw.net.factory import GatewayFactory
 from smtpgw.net.server import GatewayESMTP
 from smtpgw.net.server_settings import ServerSettings
+from tests.clauses import holds
 from tests.dialogues.certificate import server_options
 from tests.dialogues.test_dialogues import LineClient
 from tests.net.server_rig import AbortingTransport, Rig
@@ -163,6 +164,7 @@ class EndTests(SynchronousTestCase):
         client.lose()
         self.assertEqual(len(cancelled), 1)
 
+    @holds("5321", "4.1.1.10", "QUIT is 221, and the server closes the connection.")
     def test_input_behind_quit(self):
         """Is dropped."""
         rig = Rig()
@@ -308,6 +310,7 @@ class TlsTests(TestCase):
         self.assertEqual((message.client.protocol, message.client.tls.version), ("ESMTPS", "TLSv1.3"))
         await self.stop(client)
 
+    @holds("3848", "1", "The protocol of a session behind STARTTLS is ESMTPS.")
     async def test_starttls(self):
         """The same behind STARTTLS."""
         client = await self.start()

@@ -12,6 +12,7 @@ from twisted.mail.imap4 import PLAINCredentials
 from twisted.mail.smtp import IMessageDelivery, LOGINCredentials
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clauses import holds
 from tests.net.server_rig import Rig
 from tests.net.test_stock_delivery import Delivery
 
@@ -64,6 +65,7 @@ class LoginTests(PortalCase):
         self.plain()
         self.assertNotIn(b"AUTH", self.client.send(b"EHLO c\r\n"))
 
+    @holds("3848", "1", "The protocol of a session with a login is ESMTPA.")
     def test_avatar(self):
         """It takes the place of the listener's own reception, and is logged out at the end."""
         self.assertEqual(self.plain(), b"235 2.7.0")

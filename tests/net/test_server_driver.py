@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.model.notice import Rejected
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import ACCEPT, Refuse
+from tests.clauses import holds
 from tests.net.server_rig import Rig
 from tests.smtp.fakes import NO_RELAY, QUEUED
 
@@ -188,6 +189,7 @@ class NoticeTests(SynchronousTestCase):
 class ClientTests(SynchronousTestCase):
     """What the reception is told about the client."""
 
+    @holds("6531", "4.3", "The protocol of a transaction with SMTPUTF8 is UTF8SMTP.")
     def test_protocol_words(self):
         """SMTP after HELO, ESMTP after EHLO, UTF8SMTP with SMTPUTF8."""
         rig = Rig()

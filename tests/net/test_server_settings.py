@@ -7,11 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.net.server_settings import ServerSettings, extension_tables, session_rules, stock_extensions
 from smtpgw.smtp.extensions.catalogue import EXTENSIONS
+from tests.clauses import holds
 
 
 class SettingsTests(SynchronousTestCase):
     """What sessions hold is made once, and is what was set."""
 
+    @holds("5321", "4.5.3.2.7", "The server's limit for an idle client is five minutes by default.")
     def test_defaults(self):
         """Those of the manual."""
         settings = ServerSettings(hostname="mx.example")

@@ -12,6 +12,7 @@ from smtpgw.model.outcome import Delayed, Delivered, Failed, Relayed, Scope
 from smtpgw.model.reply import reply
 from smtpgw.model.route import Route, ViaFail, ViaHost
 from smtpgw.service.catalogue import RefusingSink
+from tests.clauses import holds
 from tests.service.house import CLIENT, House, defers, mailbox, refuses, relays
 
 
@@ -77,6 +78,7 @@ class RelayTests(SynchronousTestCase):
         self.house.run(200)
         self.assertEqual(self.house.spool.entries, {})
 
+    @holds("5321", "6.1", "A 5yz behind our 250 is told to the reverse-path by a notification from the null path.")
     def test_failed_is_told(self):
         """A 5xx is told to the sender by a notification that goes the way of all mail."""
         self.house.mx("a.test", "192.0.2.1")
@@ -108,6 +110,7 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual(len(self.house.dialer.sent), 1, "and it was not sent again")
         self.flushLoggedErrors()
 
+    @holds("5321", "6.1", "A message from the null path that fails makes no notification.")
     def test_null_path_never_bounces(self):
         """A notification that fails is dropped, and nobody is told."""
         self.house.mx("a.test", "192.0.2.1")
@@ -116,6 +119,7 @@ class RelayTests(SynchronousTestCase):
         self.house.run(1)
         self.assertEqual(self.house.spool.entries, {})
 
+    @holds("5321", "4.5.4.1", "Recipients at one host get one copy; who was delayed is tried again alone.")
     def test_each_recipient_for_itself(self):
         """Of three recipients one is taken, one deferred, one refused: each gets its own, once."""
 
@@ -162,6 +166,7 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual(self.house.dialer.opened, ["192.0.2.66", "192.0.2.1"])
         self.assertEqual(self.house.spool.entries, {})
 
+    @holds("5321", "4.5.4.1", "A message that can't be relayed in its whole time comes back to its reverse-path.")
     def test_expires(self):
         """A message that could not be delivered for its whole time comes back, with the reason."""
         self.house.mx("dead.test", "192.0.2.66")

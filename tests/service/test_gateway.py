@@ -15,6 +15,7 @@ from smtpgw.model.outcome import Relayed
 from smtpgw.service.config import config_from_text
 from smtpgw.service.gateway import Gateway
 from smtpgw.service.listeners import CannotStart
+from tests.clauses import holds
 
 NEXT_HOP = """
 hostname = "next.test"
@@ -110,6 +111,7 @@ class GatewayTests(TestCase):
         finally:
             await next_hop.stop()
 
+    @holds("5321", "4.5.3.1.7", "A message of several megabytes is taken and relayed unchanged.")
     async def test_large_message(self):
         """A message of several megabytes passes unchanged, through files instead of memory."""
         content = "Subject: large\r\n\r\n" + ("." + "x" * 76 + "\r\n") * 60_000

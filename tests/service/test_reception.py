@@ -22,6 +22,7 @@ from smtpgw.model.queue_id import parse_queue_id
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import ACCEPT, Refuse
 from smtpgw.service.reception import ListenerReception
+from tests.clauses import holds
 from tests.service.house import CLIENT, House, mailbox
 
 ENVELOPE = Envelope(mailbox("s@from.test"), (Recipient(mailbox("x@a.test")),))
@@ -36,6 +37,7 @@ class ResponsibilityTests(SynchronousTestCase):
         self.house = House()
         self.house.dispatch.pause()
 
+    @holds("5321", "6.1", "The 250 to the end of data is not said before the spool has committed.")
     def test_acknowledged_after_the_commit(self):
         """Until the spool has committed the client hears nothing."""
         self.house.spool.hold_commits()

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import Client, Envelope, Recipient, TlsFacts
 from smtpgw.service.trace import TraceHeader
+from tests.clauses import holds
 
 NOW = 1_790_000_000.0
 ONE = Envelope(None, (Recipient(Mailbox("x", "a.test")),))
@@ -25,6 +26,7 @@ class ReceivedTests(SynchronousTestCase):
         self.assertTrue(octets.endswith(b"\r\n"))
         return " ".join(message_from_bytes(octets + b"\r\n")["Received"].split())
 
+    @holds("5321", "4.4", "Received has from, by, with, id, for and the date, in this order.")
     def test_everything(self):
         """From, by, with, id, for, date: in the order that the RFC wants, TLS in a comment."""
         client = Client("192.0.2.7", "c.test", "ESMTPS", TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384"), name="h.test")
@@ -43,6 +45,7 @@ class ReceivedTests(SynchronousTestCase):
         """An IPv6 client has its tag."""
         self.assertIn("from c.test ([IPv6:2001:db8::1]) by", self.field(Client("2001:db8::1", "c.test")))
 
+    @holds("5321", "7.2", "The Received line of a message to several recipients has no for clause.")
     def test_several_recipients_stay_secret(self):
         """Nobody learns from it who else got the message."""
         self.assertNotIn("for <", self.field(Client("192.0.2.7", "c.test"), TWO))
@@ -51,6 +54,7 @@ class ReceivedTests(SynchronousTestCase):
         """What was handed in by the command has no from clause."""
         self.assertTrue(self.field(Client("", protocol="LOCAL")).startswith("by gw.test (smtpgw) with LOCAL id"))
 
+    @holds("6531", "3.7.3", "An address in UTF-8 stands in the Received line only of a message with SMTPUTF8.")
     def test_utf8_address_only_where_it_may_be(self):
         """An address in UTF-8 stands in the field only when the message is one of SMTPUTF8."""
         mailbox = Recipient(Mailbox("j\u00fcrgen", "a.test"))

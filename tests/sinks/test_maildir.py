@@ -17,6 +17,7 @@ from smtpgw.model.outcome import Delayed, Delivered, Failed
 from smtpgw.model.queue_id import queue_id_text
 from smtpgw.sinks import maildir
 from smtpgw.sinks.maildir import MaildirSink, to_lf
+from tests.clauses import holds
 from tests.contracts.sink import CallerThreads, MemoryBody, SinkContract, example_message
 
 ALICE = Mailbox("alice", "x.example")
@@ -54,6 +55,7 @@ class MaildirTests(_Base, SynchronousTestCase):
 class TextTests(_Base, SynchronousTestCase):
     """What is written."""
 
+    @holds("5321", "4.4", "Delivery into a Maildir puts one Return-Path in front.")
     def test_text(self) -> None:
         """Return-Path, Delivered-To, our trace, the content; line ends are LF."""
         message = example_message(Mailbox("alice+news", "x.example"), reverse_path=Mailbox("a b", "y.example"))

@@ -17,6 +17,7 @@ from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.smtp.conversation import Conversation, Phase
 from smtpgw.smtp.conversation_terms import RelaySettings
 from smtpgw.smtp.stuffing import Stuffing
+from tests.clauses import holds
 
 HOP = Hop("mx.example.net", "192.0.2.25", 25)
 FACTS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384")
@@ -267,6 +268,7 @@ FULL = ("PIPELINING", "SIZE 1000000", "8BITMIME", "SMTPUTF8")
 class DialogueTests(SynchronousTestCase):
     """A host that does everything right."""
 
+    @holds("2920", "3.1", "As a client, MAIL, RCPT and DATA go out as one group where PIPELINING is offered.")
     def test_pipelined(self) -> None:
         """With PIPELINING the envelope is one write, content another, and the next envelope goes with it."""
         stage = Stage(TlsNeed.OFF, make_job("b@example.net", "c@example.net"), make_job("d@example.net"))
@@ -288,6 +290,11 @@ class DialogueTests(SynchronousTestCase):
         self.assertEqual(stage.outcomes, [(relayed(), relayed()), (relayed(),)])
         self.assertEqual(stage.names, ["ready", "wants_job", "finished", "wants_job", "finished"])
 
+    @holds(
+        "5321",
+        "4.3.1",
+        "As a client, where PIPELINING is not offered every command waits for the reply to the one before.",
+    )
     def test_lock_step(self) -> None:
         """Without PIPELINING every command waits for the reply to the one before."""
         stage = Stage(TlsNeed.OFF, make_job("b@example.net", "c@example.net"), make_job("d@example.net"))
@@ -423,12 +430,14 @@ class ParameterTests(SynchronousTestCase):
         offer = "".join(f"250-{keyword}\r\n" for keyword in ("mx", *keywords)) + "250 HELP\r\n"
         return stage.hear(offer.encode()).partition(b"\r\n")[0]
 
+    @holds("1870", "6", "As a client, MAIL bears the size of trace header and content together where SIZE is offered.")
     def test_size(self) -> None:
         """SIZE counts our trace header with the content."""
         job = make_job(content=b"x" * 100)
         self.assertEqual(self.mail(job, "size 5000"), b"MAIL FROM:<alice@example.com> SIZE=%d" % (100 + len(TRACE)))
         self.assertEqual(self.mail(job), b"MAIL FROM:<alice@example.com>")
 
+    @holds("6152", "3", "As a client, BODY=8BITMIME is said of content that was declared so, to a host that offers it.")
     def test_body(self) -> None:
         """BODY=8BITMIME for content that was declared so, to a host that knows it."""
         job = make_job(body_type=BodyType.EIGHT_BIT)
@@ -440,6 +449,9 @@ class ParameterTests(SynchronousTestCase):
         """A notification has the null reverse-path."""
         self.assertEqual(self.mail(make_job(reverse_path=None)), b"MAIL FROM:<>")
 
+    @holds(
+        "6531", "3.4", "As a client, SMTPUTF8 is said where the message or an address needs it and the host offers it."
+    )
     def test_smtputf8(self) -> None:
         """SMTPUTF8 when the message or an address needs it, and the host knows it."""
         self.assertEqual(self.mail(make_job(smtputf8=True), "SMTPUTF8"), b"MAIL FROM:<alice@example.com> SMTPUTF8")
@@ -474,6 +486,7 @@ class UnsendableTests(SynchronousTestCase):
         self.assertEqual(stage.names, ["ready", "finished", "wants_job", *stage.names[3:]])
         return stage.outcomes[0], receiver
 
+    @holds("1870", "4", "As a client, a message above the limit that the host announced fails without MAIL.")
     def test_too_large(self) -> None:
         """A message above the host's limit fails with 5.3.4 before it is sent."""
         job = make_job("b@example.net", "c@example.net", content=b"x" * 1000)
@@ -484,6 +497,11 @@ class UnsendableTests(SynchronousTestCase):
         self.assertEqual(outcomes, (failed, failed))
         self.assertEqual(receiver.verbs.count("MAIL"), 1)
 
+    @holds(
+        "6531",
+        "3.2",
+        "As a client, only recipients whose local part is not ASCII fail with 5.6.7 at a host without SMTPUTF8.",
+    )
     def test_no_smtputf8(self) -> None:
         """An address that isn't ASCII fails with 5.6.7; of several recipients, only that one."""
         stage = Stage(TlsNeed.OFF, make_job("b@example.net", "\u00fc@example.net", "c@b\u00fccher.example"))

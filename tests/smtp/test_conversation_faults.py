@@ -9,6 +9,7 @@ from smtpgw.model.outcome import Delayed, Failed, Outcome, Relayed, Scope
 from smtpgw.model.reply import Reply
 from smtpgw.model.route import TlsNeed
 from smtpgw.smtp.conversation import Phase
+from tests.clauses import holds
 from tests.smtp.test_conversation import HOP_NAMES, Receiver, Stage, cut, make_job, relayed
 
 _DROP = b"<drop>"
@@ -74,6 +75,7 @@ class TransactionTests(SynchronousTestCase):
                 results.append(stage.outcomes)
         return results
 
+    @holds("5321", "4.2.1", "As a client, 4yz delays and 5yz fails: at RCPT that recipient, elsewhere the message.")
     def test_refusals(self) -> None:
         """4xx delays and 5xx fails: at RCPT the recipient, elsewhere the message. The next message goes through."""
         for octets, reply in _REFUSALS.values():
@@ -168,6 +170,11 @@ class TransactionTests(SynchronousTestCase):
             self.assertIsInstance(first, Failed)
             self.assertIsInstance(second, Delayed)
 
+    @holds(
+        "5321",
+        "4.5.3.1.10",
+        "As a client, 552 to a recipient behind an accepted one delays as 452 does, unless its status says otherwise.",
+    )
     def test_too_many_recipients(self) -> None:
         """452 delays the rest, and so does its old form 552; a full mailbox's 552 fails."""
         for octets, kind in [

@@ -7,6 +7,7 @@ from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.outcome import Relayed
 from smtpgw.model.reply import Reply
 from smtpgw.model.route import TlsNeed
+from tests.clauses import holds
 from tests.smtp.test_conversation import FACTS, HOP_NAMES, Stage, make_job
 
 _OFFER = b"250-mx\r\n250-PIPELINING\r\n250-SIZE 5000\r\n250 StartTLS\r\n"
@@ -31,6 +32,7 @@ def secured(need: TlsNeed, facts: TlsFacts = FACTS, doubt: str = "") -> Stage:
 class UpgradeTests(SynchronousTestCase):
     """TLS is begun when it is offered, and everything from before is forgotten."""
 
+    @holds("3207", "4.2", "As a client, EHLO is said again inside TLS, and only what is offered there counts.")
     def test_upgrade(self) -> None:
         """STARTTLS, handshake, EHLO again, and only what that offers counts."""
         stage = offered(TlsNeed.OPPORTUNISTIC)
@@ -152,6 +154,7 @@ class DowngradeTests(SynchronousTestCase):
 class InjectionTests(SynchronousTestCase):
     """Replies written in clear text are never read as if they came inside TLS."""
 
+    @holds("3207", "4.2", "As a client, octets behind the 220 to STARTTLS end the connection.")
     def test_behind_the_reply(self) -> None:
         """Any octets behind the 220, a whole reply or part of one, end the connection, without clear text after it."""
         for extra in [b"250 injected\r\n", b"250-inj", b"\r\n", b"x", b"421 x\r\n"]:

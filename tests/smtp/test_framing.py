@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.smtp.framing import MAX_COMMAND_OCTETS, CommandReader, ContentReader, Flaw
+from tests.clauses import holds
 
 
 def read_content(raw, cuts, **options):
@@ -61,6 +62,7 @@ _DIRTY = [*_CLEAN, b"\r", b"\n", b"\r\r\n", b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r
 class RandomBodyTests(SynchronousTestCase):
     """Thousands of bodies, cut at random places, give what a naive reader gives."""
 
+    @holds("5321", "4.5.2", "As a server, the first dot of a line is taken off, and nothing else is changed.")
     def test_clean_bodies_pass_unchanged(self):
         """3,000 random bodies arrive octet for octet, and the next command stays behind the end."""
         source = random.Random(20)
@@ -117,6 +119,7 @@ class RandomBodyTests(SynchronousTestCase):
 class TerminatorTests(SynchronousTestCase):
     """Only CR LF . CR LF ends content."""
 
+    @holds("5321", "4.1.1.4", "Only CR LF . CR LF ends content: nine look-alikes do not.")
     def test_false_ends(self):
         """Nine look-alikes end nothing; what follows them is content, and the message is refused at its true end."""
         for end in (
@@ -206,6 +209,7 @@ class CommandReaderTests(SynchronousTestCase):
         for size in (1, 2, 3, 7, len(raw)):
             self.assertEqual(self.read_all(raw, size), [b"EHLO a", b"", b"NOOP\nX\rY", b"RSET"])
 
+    @holds("5321", "4.5.3.1.4", "A command line of 2,048 octets with its CR LF is read.")
     def test_limit(self):
         """2,048 octets with CR LF is a line, one more is not; whatever the cuts, it is reported once."""
         fits = b"N" * (MAX_COMMAND_OCTETS - 2)

@@ -20,6 +20,7 @@ from smtpgw.smtp.grammar import (
     read_mail,
     read_rcpt,
 )
+from tests.clauses import holds
 
 _LABEL = "a" * 63
 _CONTROLS = [*range(0x20), 0x7F]
@@ -50,6 +51,13 @@ class AcceptedPathTests(SynchronousTestCase):
         f"<a@{_LABEL}.{_LABEL}.{_LABEL}.{'a' * 61}>".encode(): Mailbox("a", f"{_LABEL}.{_LABEL}.{_LABEL}.{'a' * 61}"),
     }
 
+    @holds(
+        "5321",
+        "4.1.2",
+        "Dot-strings, quoted strings, domains, literals and source routes are read; the route is dropped.",
+    )
+    @holds("5321", "4.5.3.1.1", "A local part of 64 octets is taken.")
+    @holds("5321", "4.5.3.1.2", "A domain of 253 octets, the longest that the DNS can hold, is taken.")
     def test_in_mail_and_rcpt(self):
         """Both commands read the same paths."""
         for text, mailbox in self.CASES.items():
@@ -57,11 +65,13 @@ class AcceptedPathTests(SynchronousTestCase):
                 self.assertEqual(read_mail(b"FROM:" + text), PathArgument(mailbox))
                 self.assertEqual(read_rcpt(b"to:" + text), PathArgument(mailbox))
 
+    @holds("5321", "4.1.1.2", "The reverse-path may be null, a forward-path may not.")
     def test_null_path(self):
         """The null path is a reverse-path, and no recipient."""
         self.assertEqual(read_mail(b"FROM:<>"), PathArgument(None))
         self.assertIsInstance(read_rcpt(b"TO:<>"), Reply)
 
+    @holds("5321", "4.1.1.3", "RCPT takes Postmaster without a domain, in any case.")
     def test_postmaster(self):
         """Postmaster without a domain is a recipient, in any case, and no sender."""
         self.assertEqual(read_rcpt(b"TO:<PostMaster>"), PathArgument(Mailbox("PostMaster", "")))
@@ -126,6 +136,7 @@ class RefusedPathTests(SynchronousTestCase):
         b"",
     )
 
+    @holds("5321", "4.1.2", "What breaks the grammar of a path is 501, as some forty examples show.")
     def test_refused(self):
         """None of them gets through, in either command."""
         for text in self.CASES:

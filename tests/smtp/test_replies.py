@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.model.reply import Reply, reply
 from smtpgw.smtp import replies
+from tests.clauses import holds
 
 
 class EncodeTests(SynchronousTestCase):
@@ -19,6 +20,7 @@ class EncodeTests(SynchronousTestCase):
         self.assertEqual(replies.encode(reply(250, "2.0.0", "Ok")), b"250 2.0.0 Ok\r\n")
         self.assertEqual(replies.encode(reply(220, "", "mx ESMTP")), b"220 mx ESMTP\r\n")
 
+    @holds("2034", "4", "Each line of a reply bears the same status.")
     def test_lines(self):
         """Every line carries code and status."""
         self.assertEqual(replies.encode(Reply(550, "5.7.1", ("No", "Really"))), b"550-5.7.1 No\r\n550 5.7.1 Really\r\n")
@@ -28,6 +30,7 @@ class EncodeTests(SynchronousTestCase):
         """A reply without lines is still a reply."""
         self.assertEqual(replies.encode(Reply(451, "4.3.0", ())), b"451 4.3.0 \r\n")
 
+    @holds("5321", "4.5.3.1.5", "No line of a reply is longer than 512 octets with its CR LF.")
     @settings(max_examples=200, deadline=None)
     @given(st.lists(st.text(max_size=600), min_size=1, max_size=4))
     def test_hostile_text(self, lines):

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.model.reply import Reply
 from smtpgw.smtp.reply_reader import BadReply, ReplyReader
+from tests.clauses import holds
 
 
 def read(pieces: Iterable[bytes]) -> list[Reply | str]:
@@ -53,6 +54,7 @@ class ReadingTests(SynchronousTestCase):
         """A code alone is a reply."""
         self.check(b"250\r\n250 \r\n", Reply(250, "", ("",)), Reply(250, "", ("",)))
 
+    @holds("5321", "4.2.1", "As a client, a reply of many lines is read as one.")
     def test_many_lines(self) -> None:
         """The status is taken off every line that bears it."""
         self.check(

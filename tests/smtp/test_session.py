@@ -13,6 +13,7 @@ from smtpgw.smtp import replies
 from smtpgw.smtp.events import MailAsked, Signal
 from smtpgw.smtp.extension import Facts
 from smtpgw.smtp.session_rules import Phase
+from tests.clauses import holds
 from tests.smtp.fakes import NO_RELAY, QUEUED, CoreDriver, MemoryReception
 from tests.smtp.test_session_commands import ROWS
 
@@ -24,6 +25,11 @@ _MESSAGE = _ONE + b"DATA\r\nSubject: x\r\n\r\nbody\r\n.\r\n"
 class TransactionTests(SynchronousTestCase):
     """What becomes of a message."""
 
+    @holds(
+        "5321",
+        "4.1.1.4",
+        "MAIL, RCPT and DATA make a message: 354 asks for content, and CR LF . CR LF gets one reply.",
+    )
     def test_message(self):
         """Asked about, written, finished; the reply to the end of data is the reception's."""
         driver = CoreDriver()
@@ -59,6 +65,7 @@ class TransactionTests(SynchronousTestCase):
         driver.feed(_GREETED + _ONE + b"RCPT TO:<b@y.example>\r\nDATA\r\n.\r\n")
         self.assertEqual(len(driver.reception.messages[0].envelope.recipients), 2)
 
+    @holds("5321", "4.1.1.4", "DATA when every recipient was refused is 554, and no content begins.")
     def test_refused_recipients(self):
         """The message goes to those that were accepted; with none there is no DATA, and the transaction stays."""
         reception = MemoryReception()
@@ -89,6 +96,8 @@ class TransactionTests(SynchronousTestCase):
             driver.feed(b"DATA\r\nRCPT TO:<a@x>\r\n"), b"452 4.3.1 No space\r\n503 5.5.1 Send MAIL first\r\n"
         )
 
+    @holds("5321", "4.1.1.5", "RSET forgets the reverse-path and the recipients.")
+    @holds("5321", "4.1.4", "EHLO and HELO in the middle of a transaction end it as RSET does.")
     def test_rset_forgets(self):
         """RSET, EHLO and HELO in the middle of a transaction end it (RFC 5321 section 4.1.4)."""
         for command in (b"RSET\r\n", _GREETED, b"HELO c\r\n"):
@@ -119,6 +128,11 @@ class TransactionTests(SynchronousTestCase):
 class OwingTests(SynchronousTestCase):
     """While an answer is owed nothing is read."""
 
+    @holds(
+        "2920",
+        "3.2",
+        "As a server, commands behind one whose answer takes time wait for it, and are then answered in their order.",
+    )
     def test_pipelined_behind_a_slow_answer(self):
         """Everything waits, and is then answered in order."""
         driver = CoreDriver()
@@ -181,6 +195,8 @@ class OwingTests(SynchronousTestCase):
 class LimitTests(SynchronousTestCase):
     """Every bound has its reply."""
 
+    @holds("5321", "4.5.3.1.8", "A hundred recipients of one message are taken.")
+    @holds("5321", "4.5.3.1.10", "A recipient too many is 452, and the message goes to those who were accepted.")
     def test_recipients(self):
         """From one too many on 452 4.5.3, 50,000 times if need be; the message goes to the others; told once."""
         driver = CoreDriver(recipients=100)
@@ -245,6 +261,7 @@ class LimitTests(SynchronousTestCase):
             session.output.clear()
         self.assertLess(largest, 300)
 
+    @holds("5321", "4.5.3.1.6", "A text line of 300,000 octets is kept as it came.")
     def test_long_line_in_content(self):
         """Content may have long lines; they never end it."""
         driver = CoreDriver()

@@ -8,6 +8,7 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.smtp.session_rules import Phase
+from tests.clauses import holds
 from tests.smtp.fakes import CoreDriver
 
 _GREETED = b"EHLO c.example\r\n"
@@ -37,7 +38,7 @@ ROWS = (
     (b"HELP \x1b", b"500 5.5.2", b"500 5.5.2", b"500 5.5.2"),
     (b"QUIT", b"221 2.0.0", b"221 2.0.0", b"221 2.0.0"),
     (b"QUIT now", b"501 5.5.4", b"501 5.5.4", b"501 5.5.4"),
-    (b"STARTTLS", b"220 Ready", b"220 Ready", b"220 Ready"),
+    (b"STARTTLS", b"220 2.0.0 Ready", b"220 2.0.0 Ready", b"220 2.0.0 Ready"),
     (b"AUTH PLAIN", b"502 5.5.1", b"502 5.5.1", b"502 5.5.1"),
     (b"EXPN a", b"502 5.5.1", b"502 5.5.1", b"502 5.5.1"),
     (b"BDAT 1 LAST", b"502 5.5.1", b"502 5.5.1", b"502 5.5.1"),
@@ -55,6 +56,13 @@ ROWS = (
 class TableTests(SynchronousTestCase):
     """Every command in every phase has the reply that the RFC gives it."""
 
+    @holds("5321", "4.1.1.1", "EHLO and HELO with a name are 250 in every phase; EHLO without one is 501.")
+    @holds("5321", "4.1.1.6", "VRFY with an argument is 252.")
+    @holds("5321", "4.1.1.8", "HELP is 214 in every phase.")
+    @holds("5321", "4.1.1.9", "NOOP is 250 in every phase, with an argument or without.")
+    @holds("5321", "4.1.1.11", "A parameter of MAIL or RCPT that is not known is 555.")
+    @holds("5321", "4.1.4", "MAIL without EHLO or HELO, RCPT and DATA without MAIL, and a second MAIL are 503.")
+    @holds("5321", "4.2.4", "EXPN and BDAT, which are not implemented, are 502; a verb that nobody knows is 500.")
     def test_table(self):
         """Each in upper, lower and mixed case."""
         for command, *expected in ROWS:
@@ -68,6 +76,7 @@ class TableTests(SynchronousTestCase):
                         said = driver.feed(written + b"\r\n")
                         self.assertEqual(said[: len(start)], start)
 
+    @holds("5321", "4.2", "Each command gets exactly one reply, in the order of the commands.")
     def test_one_reply_each(self):
         """As many replies as commands, in their order, however they are cut."""
         source = random.Random(7)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.smtp.stuffing import Stuffing, stuffed
+from tests.clauses import holds
 
 
 def receive(wire: bytes) -> bytes:
@@ -43,6 +44,7 @@ def dotty(random: Random, lines: int) -> bytes:
 class WholeTests(SynchronousTestCase):
     """Content in memory goes out in one piece."""
 
+    @holds("5321", "4.5.2", "As a client, a dot at the start of a line is doubled, and no other one.")
     def test_examples(self) -> None:
         """A dot at the start of a line is doubled, no other one."""
         for content, wire in [

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.model.envelope import BodyType
 from smtpgw.smtp.extension import Facts, MailFields
 from smtpgw.smtp.extensions.eightbitmime import EightBitMime
+from tests.clauses import holds
 from tests.contracts.extension import ExtensionContract
 from tests.smtp.fakes import CoreDriver
 
@@ -29,6 +30,7 @@ class EightBitMimeTests(ExtensionContract, SynchronousTestCase):
         self.assertEqual(self.extension.mail_parameter("BODY", "BINARYMIME", MailFields(), Facts()).code, 501)
         self.assertEqual(self.extension.mail_parameter("BODY", None, MailFields(), Facts()).code, 501)
 
+    @holds("6152", "3", "As a server, octets above 127 are kept as they came, and the envelope says what BODY said.")
     def test_through(self):
         """All octets but CR, LF and NUL arrive as they were sent; the envelope says how."""
         octets = bytes(octet for octet in range(1, 256) if octet not in b"\r\n")

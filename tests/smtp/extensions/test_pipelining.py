@@ -6,6 +6,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.smtp.extensions.pipelining import Pipelining
+from tests.clauses import holds
 from tests.contracts.extension import ExtensionContract
 from tests.smtp.fakes import CoreDriver
 
@@ -15,6 +16,7 @@ class PipeliningTests(ExtensionContract, SynchronousTestCase):
 
     extension = Pipelining()
 
+    @holds("2920", "3.2", "As a server, groups of commands with content among them are answered in their order.")
     def test_group(self):
         """Three messages and a QUIT in one piece."""
         driver = CoreDriver()

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.smtp.extension import Facts, MailFields
 from smtpgw.smtp.extensions.size import Size
+from tests.clauses import holds
 from tests.contracts.extension import ExtensionContract
 from tests.smtp.fakes import CoreDriver
 
@@ -19,6 +20,7 @@ class SizeTests(ExtensionContract, SynchronousTestCase):
     def proper(self, keyword):
         return "SIZE=1"
 
+    @holds("1870", "4", "The limit stands behind SIZE in what is offered, if there is one.")
     def test_offer(self):
         """The limit is announced, if there is one."""
         self.assertEqual(self.extension.offer(Facts(message_size=5)), "SIZE 5")
@@ -39,6 +41,7 @@ class SizeTests(ExtensionContract, SynchronousTestCase):
             with self.subTest(value):
                 self.assertEqual(self.extension.mail_parameter("SIZE", value, MailFields(), Facts()).code, 501)
 
+    @holds("1870", "6.1", "A declared size above the limit is 552 at MAIL, and no transaction begins.")
     def test_mail(self):
         """A refused MAIL is told of, and leaves no transaction."""
         driver = CoreDriver(message_size=10)
@@ -49,6 +52,7 @@ class SizeTests(ExtensionContract, SynchronousTestCase):
         )
         self.assertEqual(driver.feed(b"MAIL FROM:<a@x> SIZE=10\r\n")[:3], b"250")
 
+    @holds("1870", "6.3", "Content above the limit is read to its end and is 552, whatever was declared.")
     def test_content(self):
         """What was declared does not matter in the end: content over the limit is read, dropped, and 552 5.3.4."""
         driver = CoreDriver(message_size=10)

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.model.address import Mailbox
 from smtpgw.smtp.extension import Facts, MailFields
 from smtpgw.smtp.extensions.smtputf8 import SmtpUtf8
+from tests.clauses import holds
 from tests.contracts.extension import ExtensionContract
 from tests.smtp.fakes import CoreDriver
 
@@ -26,6 +27,7 @@ class SmtpUtf8Tests(ExtensionContract, SynchronousTestCase):
         self.assertIsNone(self.extension.mail_parameter("SMTPUTF8", None, fields, Facts()))
         self.assertTrue(fields.smtputf8)
 
+    @holds("6531", "3.4", "As a server, MAIL with SMTPUTF8 lets the addresses of its transaction be UTF-8.")
     def test_with(self):
         """Addresses are taken, and the envelope says so."""
         driver = CoreDriver()
@@ -35,6 +37,11 @@ class SmtpUtf8Tests(ExtensionContract, SynchronousTestCase):
         self.assertEqual(envelope.reverse_path, Mailbox("jürgen", "müller.example"))
         self.assertEqual(envelope.recipients[0].mailbox, Mailbox("jürgen", "müller.example"))
 
+    @holds(
+        "6531",
+        "3.5",
+        "An address that is not ASCII is 550 5.6.7 in MAIL and 553 5.6.7 in RCPT where MAIL was without SMTPUTF8.",
+    )
     def test_without(self):
         """550 5.6.7 for a sender, 553 5.6.7 for a recipient; nobody is asked about them."""
         driver = CoreDriver()

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.smtp.events import Signal
 from smtpgw.smtp.extension import Facts
 from smtpgw.smtp.extensions.starttls import StartTls
+from tests.clauses import holds
 from tests.contracts.extension import ExtensionContract
 from tests.smtp.fakes import CoreDriver
 
@@ -38,6 +39,11 @@ class StartTlsTests(ExtensionContract, SynchronousTestCase):
         self.assertEqual(driver.feed(b"STARTTLS\r\n")[:4], b"220 ")
         self.assertIn(Signal.TLS_ASKED, driver.events)
 
+    @holds(
+        "3207",
+        "4.2",
+        "As a server, STARTTLS forgets name, transaction and login of the client, and is not offered again.",
+    )
     def test_everything_is_forgotten(self):
         """The client's name, the transaction, the login: all must be said again."""
         driver = CoreDriver()
@@ -63,6 +69,9 @@ class StartTlsTests(ExtensionContract, SynchronousTestCase):
                 self.assertEqual(driver.feed(b"NOOP\r\n"), b"")
                 self.assertEqual(driver.reception.mails, [])
 
+    @holds(
+        "3207", "4", "Where TLS is required MAIL, RCPT and DATA are 530 before it; EHLO, NOOP and STARTTLS are served."
+    )
     def test_required(self):
         """Before TLS nothing but EHLO, HELO, NOOP, QUIT and STARTTLS; afterwards everything."""
         driver = CoreDriver(requires_tls=True)

@@ -8,6 +8,7 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.smtp.extensions.status_codes import StatusCodes
+from tests.clauses import holds
 from tests.contracts.extension import ExtensionContract
 from tests.smtp.fakes import CoreDriver
 
@@ -17,6 +18,11 @@ class StatusCodesTests(ExtensionContract, SynchronousTestCase):
 
     extension = StatusCodes()
 
+    @holds(
+        "2034",
+        "4",
+        "Replies to MAIL, RCPT, DATA, RSET, NOOP, VRFY, HELP and QUIT bear a status; 354 and the greeting do not.",
+    )
     def test_everywhere(self):
         """Only 220, 354, and the replies to HELO and EHLO are without (RFC 2034 section 4)."""
         driver = CoreDriver(errors=1000)
