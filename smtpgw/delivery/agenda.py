@@ -21,6 +21,7 @@ from random import Random
 from smtpgw.delivery.destinations import Destination
 from smtpgw.delivery.items import Action, Attend, Conclude, Deliver, Item, ItemState, Report, Resolve
 from smtpgw.delivery.links import AgendaRules, LinkBoard
+from smtpgw.delivery.lookups import LookupLine
 from smtpgw.delivery.resolution import Hops
 from smtpgw.delivery.sites import Site
 from smtpgw.delivery.wakeups import Wakeups
@@ -58,8 +59,7 @@ class Agenda:
         self._destinations: dict[tuple[str, str], Destination] = {}
         self._sites: dict[tuple[str, str], Site] = {}
         self._sinks: dict[str, _SinkSite] = {}
-        self._lookups = 0
-        self._lookup_line: deque[Destination] = deque()
+        self._lookups = LookupLine(rules.lookups)
         self._items: dict[int, Item | list[Item]] = {}
 
     def pause(self) -> None:
@@ -170,7 +170,7 @@ class Agenda:
     def _begin(self, now: float, item: Item) -> None:
         destination = item.destination
         if self.links.paused:
-            destination.await_names(item)
+            destination.await_names(item, now)
             return
         if isinstance(destination.route.via, ViaSink | ViaFail):
             self._enqueue_sink(item)
@@ -185,7 +185,7 @@ class Agenda:
             else:
                 self._site_times.set(site, site.next_time(now))
             return
-        destination.await_names(item)
+        destination.await_names(item, now)
         if destination.retry_at is None:
             self._resolve(destination)
         else:
@@ -195,19 +195,13 @@ class Agenda:
         if destination.is_resolving:
             return
         destination.is_resolving = True
-        if self._lookups < self._rules.lookups:
-            self._lookups += 1
+        if self._lookups.enter(destination):
             self._actions.append(Resolve(destination))
-        else:
-            self._lookup_line.append(destination)
 
     def resolved(self, now: float, destination: Destination, answer: Hops | Delayed | Failed) -> None:
         """The hosts of a destination, or why there are none."""
         destination.is_resolving = False
-        self._lookups -= 1
-        if self._lookup_line:
-            self._lookups += 1
-            self._actions.append(Resolve(self._lookup_line.popleft()))
+        self._actions.extend(map(Resolve, self._lookups.leave(destination)))
         if isinstance(answer, Delayed):
             self._names_troubled(now, destination, answer)
             return
@@ -300,9 +294,7 @@ class Agenda:
     def _destination_woke(self, now: float, destination: Destination) -> None:
         for item in list(destination.overdue(now)):
             self.remove(item)
-            self._actions.append(
-                Attend(item, destination.trouble or Delayed("4.4.3", "no answer from the name server"))
-            )
+            self._actions.append(Attend(item, destination.trouble))
         if destination.unresolved and destination.retry_at is not None and destination.retry_at <= now:
             destination.retry_at = None
             if not self.links.paused:

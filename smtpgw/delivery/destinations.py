@@ -10,6 +10,9 @@ from smtpgw.delivery.sites import Site
 from smtpgw.model.outcome import Delayed
 from smtpgw.model.route import Route
 
+_NAMES_SECONDS = 60.0
+"""Longer than any question takes, with the line before it."""
+
 
 class Destination:
     """
@@ -64,10 +67,18 @@ class Destination:
             if item.state is ItemState.PARKED:
                 yield item
 
-    def await_names(self, item: Item) -> None:
-        """Keep a due item until the hosts are known."""
+    def await_names(self, item: Item, now: float) -> None:
+        """
+        Keep a due item until the hosts are known.
+
+        An item whose last attempt this is has reached its attention time already: unless the names are known to be in
+        trouble it is given the time to get them.
+        """
         item.state = ItemState.UNRESOLVED
-        heappush(self.unresolved, (item.attention_at, item))
+        attention_at = item.attention_at
+        if self.trouble is None:
+            attention_at = max(attention_at, now + _NAMES_SECONDS)
+        heappush(self.unresolved, (attention_at, item))
 
     def take_unresolved(self) -> list[Item]:
         """All items that wait for names, oldest first."""

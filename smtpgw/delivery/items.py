@@ -105,11 +105,11 @@ class Attend(Struct, frozen=True, eq=False):
     """
     The item is not the agenda's any more: it waited until its ``attention_at`` without an attempt.
 
-    :ivar trouble: why it waited.
+    :ivar trouble: why it waited; ``None`` when that is not known.
     """
 
     item: Item
-    trouble: Delayed
+    trouble: Delayed | None
 
 
 class Report(Struct, frozen=True, eq=False):

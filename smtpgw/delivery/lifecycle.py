@@ -24,6 +24,9 @@ _DONE = SlotState.DONE
 _QUEUED = SlotState.QUEUED
 _HELD = SlotState.HELD
 
+_TOO_MANY = "4.5.3"
+"""Too many recipients (RFC 3463 section 3.6)."""
+
 
 class LifeRules(Struct, frozen=True):
     """
@@ -89,10 +92,11 @@ def apply(
     if len(slots) != len(outcomes):
         raise ValueError("one outcome for each slot")
     changed: dict[int, Slot] = {}
+    dues = _Dues(rules.schedule, now, random, any(isinstance(outcome, Relayed) for outcome in outcomes))
     for index, outcome in zip(slots, outcomes, strict=True):
         slot = changed.get(index) or entry.slots[index]
         if slot.state is not _DONE:
-            changed[index] = _after(slot, outcome, entry.expires_at, now, rules.schedule, random)
+            changed[index] = _after(slot, outcome, entry.expires_at, dues)
     return _step(entry, changed, now, rules)
 
 
@@ -165,24 +169,52 @@ def _warn_at(expires_at: float, warn_seconds: float, rules: LifeRules) -> float:
     return expires_at - rules.expire_seconds + warn_seconds
 
 
-def _after(
-    slot: Slot, outcome: Outcome, expires_at: float, now: float, schedule: RetrySchedule, random: Random
-) -> Slot:
+class _Dues:
+    """
+    When the recipients of one attempt are due again.
+
+    Those with as many attempts get the same time, so that they stay together in one transaction.
+
+    :ivar is_some_relayed: the host has taken the message for some of them.
+    """
+
+    __slots__ = ("_drawn", "_random", "_schedule", "is_some_relayed", "now")
+
+    def __init__(self, schedule: RetrySchedule, now: float, random: Random, is_some_relayed: bool) -> None:
+        self.now = now
+        self.is_some_relayed = is_some_relayed
+        self._schedule = schedule
+        self._random = random
+        self._drawn: dict[int, float] = {}
+
+    def after(self, attempts: int) -> float:
+        """Unix time."""
+        due_at = self._drawn.get(attempts)
+        if due_at is None:
+            due_at = self._drawn[attempts] = self._schedule.after(attempts, self.now, self._random)
+        return due_at
+
+
+def _after(slot: Slot, outcome: Outcome, expires_at: float, dues: _Dues) -> Slot:
     """A slot that is not done, after an outcome."""
+    now = dues.now
     match outcome:
         case Relayed() | Delivered() | Failed():
             return Slot(_DONE, now, slot.attempts + 1, outcome)
         case Delayed():
-            attempts = slot.attempts + (outcome.scope is not Scope.HOST)
+            # One recipient too many for a transaction that went through: the next one may begin at once, and it was no
+            # attempt of this one (RFC 5321 section 4.5.3.1.10).
+            is_left_over = dues.is_some_relayed and outcome.status == _TOO_MANY
+            attempts = slot.attempts + (outcome.scope is not Scope.HOST and not is_left_over)
             if now >= expires_at and slot.state is _QUEUED:
                 return Slot(_DONE, now, attempts, _expired(outcome))
             wait = outcome.retry_after_seconds
             if wait is not None and wait >= 0:  # which a NaN is not
                 due_at = now + wait
-            elif outcome.scope is Scope.HOST:
+            elif outcome.scope is Scope.HOST or is_left_over:
                 due_at = now
             else:
-                due_at = schedule.after(attempts, now, random)
+                due_at = dues.after(attempts)
             return Slot(slot.state, min(due_at, expires_at), attempts, outcome)
 
 

@@ -3,7 +3,8 @@ The links of all sites: which to open, what to send on which, when to close them
 
 Invariants:
 
-1. ``len(records)`` is at most ``rules.links``; those of sites without success at most ``rules.suspects_share`` of it.
+1. ``len(records)`` is at most ``rules.links``; those of sites that were down the last time at most
+   ``rules.suspects_share`` of it, those of sites that have shown nothing yet nine tenths.
 2. A site without success since it was last down has at most one link, with at most one item.
 3. A link has an item that is not answered, or is idle for at most ``rules.idle_seconds``, or is opening or closing.
 4. A site that has work and may open a link is opening one, or stands in a ring, or has a time set.
@@ -21,7 +22,7 @@ from smtpgw.delivery.items import Action, Assign, Attend, Close, Item, ItemState
 from smtpgw.delivery.retry import RetrySchedule
 from smtpgw.delivery.sites import LinkRecord, LinkState, Site
 from smtpgw.delivery.wakeups import Wakeups
-from smtpgw.model.outcome import Delayed
+from smtpgw.model.outcome import Delayed, Scope
 from smtpgw.model.route import Hop
 
 _FOREVER = float("inf")
@@ -35,8 +36,9 @@ class AgendaRules(Struct, frozen=True):
     Limits of the scheduler.
 
     :ivar links: most links at a time to all sites together.
-    :ivar suspects_share: the part of them that sites without any success yet may have, so that dead ones, which hold a
-        link until its time limit, never keep good ones waiting.
+    :ivar suspects_share: the part of them that sites may have whose hosts could not be reached the last time, so that
+        dead ones, which hold a link until its time limit, never keep others waiting.
+    :ivar patience_seconds: how long a link may be opening when others wait for its place.
     :ivar lookups: most questions for names at a time.
     :ivar sink_runs: most deliveries at a time into one sink.
     :ivar idle_seconds: how long a link without work is kept.
@@ -45,10 +47,11 @@ class AgendaRules(Struct, frozen=True):
     schedule: RetrySchedule
     jobs_per_link: int = 100
     links: int = 500
-    suspects_share: float = 0.5
-    lookups: int = 100
+    suspects_share: float = 0.25
+    lookups: int = 800
     sink_runs: int = 20
     idle_seconds: float = 3.0
+    patience_seconds: float = 10.0
 
 
 class LinkBoard:
@@ -80,6 +83,7 @@ class LinkBoard:
         self._last_link_id = 0
         self._suspects = 0
         self._most_suspects = max(1, int(rules.links * rules.suspects_share))
+        self._most_unproven = max(1, rules.links - rules.links // 10)
         self._ring: deque[Site] = deque()
         self._suspect_ring: deque[Site] = deque()
 
@@ -88,6 +92,8 @@ class LinkBoard:
     def ready(self, now: float, link_id: int) -> None:
         """A link stands and takes an item."""
         link = self.records[link_id]
+        if link.state is LinkState.CLOSING:
+            return
         link.state = LinkState.UP
         link.site.opening -= 1
         link.can_take = True
@@ -98,6 +104,9 @@ class LinkBoard:
     def failed(self, now: float, link_id: int, stage: str, trouble: Delayed) -> None:
         """A link never came to stand."""
         link = self.records[link_id]
+        if link.state is LinkState.CLOSING:
+            seconds = round(now - link.opened_at)
+            trouble = Delayed("4.4.1", f"not ready within {seconds} s, and others were waiting", Scope.HOST)
         self._forget(link)
         self._troubled(now, link.site, link.hop, stage, trouble)
 
@@ -112,13 +121,23 @@ class LinkBoard:
             self.pump(now, site)
         self._rest(now, link)
 
-    def job_done(self, now: float, link_id: int, item: Item, trouble: Delayed | None, seconds: float) -> bool:
+    def job_done(
+        self,
+        now: float,
+        link_id: int,
+        item: Item,
+        trouble: Delayed | None,
+        seconds: float,
+        *,
+        is_deferred: bool = False,
+    ) -> bool:
         """
         The results of an item are in.
 
         :param trouble: set when the host failed the item before anything was decided about it: the host cools down, and
             the item goes back into its line, unless it has been failed so often that it may be its own fault.
         :param seconds: that the transaction took.
+        :param is_deferred: the host put off the message as a whole.
         :returns: True when the item is no longer on the agenda.
         """
         link = self.records[link_id]
@@ -128,6 +147,10 @@ class LinkBoard:
         if trouble is None:
             self._remove(item)
             returned = site.note_answer(link.hop, seconds)
+            if is_deferred:
+                site.note_deferral(link.hop, now, self._rules.schedule, self._random)
+            else:
+                site.note_acceptance(link.hop)
             if link.is_suspect:
                 link.is_suspect = False
                 self._suspects -= 1
@@ -217,7 +240,7 @@ class LinkBoard:
         if self.paused:
             return
         while site.has_work():
-            link = site.free_link()
+            link = site.free_link(now)
             if link is None or (not site.is_validated and link.pending):
                 break
             item = site.next_item()
@@ -234,17 +257,19 @@ class LinkBoard:
         if site.down_until is not None and site.down_until > now:
             return
         for _ in range(site.links_wanted(now)):
-            is_suspect = not site.is_validated
-            if len(self.records) >= self._rules.links or (is_suspect and self._suspects >= self._most_suspects):
+            is_suspect = site.failures > 0
+            if not self._has_place(site):
                 if not site.in_ring:
                     site.in_ring = True
                     (self._suspect_ring if is_suspect else self._ring).append(site)
+                if not is_suspect:
+                    self._cut_slowest(now, site)
                 return
             hop = site.best_hop(now)
             if hop is None:
                 return
             self._last_link_id += 1
-            link = LinkRecord(self._last_link_id, site, hop)
+            link = LinkRecord(self._last_link_id, site, hop, now)
             self.records[link.link_id] = link
             site.links.add(link)
             site.opening += 1
@@ -253,21 +278,32 @@ class LinkBoard:
 
     def _pump_rings(self, now: float) -> None:
         """Let the sites that wait for the common budget have what is free of it, each in its turn."""
-        most = self._rules.links
-        ring = self._ring
-        while ring and len(self.records) < most:
-            site = ring.popleft()
-            site.in_ring = False
-            self._open(now, site)
-            if site.in_ring:
+        for ring in (self._ring, self._suspect_ring):
+            for _ in range(len(ring)):
+                if not self._has_place(ring[0]):
+                    break
+                site = ring.popleft()
+                site.in_ring = False
+                self._open(now, site)
+
+    def _has_place(self, site: Site) -> bool:
+        links = len(self.records)
+        if site.failures:
+            return self._suspects < self._most_suspects and links < self._most_unproven
+        return links < (self._rules.links if site.is_validated else self._most_unproven)
+
+    def _cut_slowest(self, now: float, site: Site) -> None:
+        """Others wait: the host that has kept us waiting the longest is given up, if that was long enough."""
+        patience = self._rules.patience_seconds
+        for link in self.records.values():
+            if link.state is LinkState.OPENING:
+                if link.opened_at + patience > now:
+                    break
+                link.state = LinkState.CLOSING
+                link.site.opening -= 1
+                self._actions.append(Close(link.link_id))
                 break
-        ring = self._suspect_ring
-        while ring and len(self.records) < most and self._suspects < self._most_suspects:
-            site = ring.popleft()
-            site.in_ring = False
-            self._open(now, site)
-            if site.in_ring:
-                break
+        self._wakeups.set(site, now + 1.0)
 
     # --- Time ---
 
@@ -275,7 +311,7 @@ class LinkBoard:
         """A site's time has come: probe it if it is down, close what is idle, give up on those who waited too long."""
         for item in list(site.overdue(now)):
             self._remove(item)
-            self._actions.append(Attend(item, site.trouble or Delayed("4.4.1", "no host could be reached")))
+            self._actions.append(Attend(item, site.trouble))
         self.pump(now, site)
         idle_seconds = self._rules.idle_seconds
         for link in site.links:

@@ -29,8 +29,12 @@ _SLOW_SECONDS = 0.25
 """From this mean transaction time on, an item is worth a link of its own, and nothing is sent behind a pending dot."""
 
 
+_DEFERRALS = 2
+"""How often in a row a host may put off whole messages before another is tried."""
+
+
 class LinkState(Enum):
-    """OPENING until ready; CLOSING after we asked for it."""
+    """OPENING until ready; CLOSING after we asked for it, in either state before."""
 
     OPENING = 0
     UP = 1
@@ -45,9 +49,20 @@ class LinkRecord:
     :ivar can_take: it asked for a job that it has not got.
     """
 
-    __slots__ = ("can_take", "hop", "idle_since", "is_suspect", "jobs", "link_id", "pending", "site", "state")
+    __slots__ = (
+        "can_take",
+        "hop",
+        "idle_since",
+        "is_suspect",
+        "jobs",
+        "link_id",
+        "opened_at",
+        "pending",
+        "site",
+        "state",
+    )
 
-    def __init__(self, link_id: int, site: Site, hop: Hop) -> None:
+    def __init__(self, link_id: int, site: Site, hop: Hop, now: float) -> None:
         self.link_id = link_id
         self.site = site
         self.hop = hop
@@ -55,8 +70,9 @@ class LinkRecord:
         self.pending = 0
         self.can_take = False
         self.jobs = 0
+        self.opened_at = now
         self.idle_since = 0.0
-        self.is_suspect = not site.is_validated
+        self.is_suspect = site.failures > 0
 
 
 class _AddressTrouble:
@@ -80,6 +96,7 @@ class Site:
 
     __slots__ = (
         "_addresses",
+        "_deferrals",
         "_mean_seconds",
         "down_until",
         "failures",
@@ -122,6 +139,7 @@ class Site:
         self.is_listed = True
         self.wake_at: float | None = None
         self._addresses: dict[str, _AddressTrouble] = {}
+        self._deferrals: dict[str, int] = {}
         self._mean_seconds = 0.0
 
     @property
@@ -210,18 +228,20 @@ class Site:
 
     def best_hop(self, now: float) -> Hop | None:
         """The best address that is not cooling down; ``None`` when all are."""
-        addresses = self._addresses
         for hop in self.hops:
-            trouble = addresses.get(hop.address)
-            if trouble is None or trouble.until <= now:
+            if not self._is_cooling(hop, now):
                 return hop
         return None
 
-    def free_link(self) -> LinkRecord | None:
+    def _is_cooling(self, hop: Hop, now: float) -> bool:
+        trouble = self._addresses.get(hop.address)
+        return trouble is not None and trouble.until > now
+
+    def free_link(self, now: float) -> LinkRecord | None:
         """A link that can take an item: an idle one first; behind a pending dot only at sites that are quick."""
         behind = None
         for link in self.links:
-            if link.can_take:
+            if link.can_take and not (self._addresses and self._is_cooling(link.hop, now)):
                 if not link.pending:
                     return link
                 behind = link
@@ -255,6 +275,25 @@ class Site:
             item.state = ItemState.READY
         self.ready.extend(returning)
         return True
+
+    def note_deferral(self, hop: Hop, now: float, schedule: RetrySchedule, random: Random) -> None:
+        """
+        A host has put off a whole message, not a recipient.
+
+        When it does that again and again it may be the host: then another takes its place for a while, if there is one
+        (RFC 5321 section 5.1).
+        """
+        self._deferrals[hop.address] = count = self._deferrals.get(hop.address, 0) + 1
+        if count >= _DEFERRALS and any(h.address != hop.address and not self._is_cooling(h, now) for h in self.hops):
+            del self._deferrals[hop.address]
+            address = self._addresses.setdefault(hop.address, _AddressTrouble())
+            address.failures += 1
+            address.until = schedule.after(address.failures, now, random)
+
+    def note_acceptance(self, hop: Hop) -> None:
+        """A host has taken a message."""
+        if self._deferrals:
+            self._deferrals.pop(hop.address, None)
 
     def note_trouble(self, hop: Hop, trouble: Delayed, now: float, schedule: RetrySchedule, random: Random) -> None:
         """An address could not be reached, or its host does not serve us: it cools down."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from smtpgw.boundaries import Body, Change, Clock, Insert, Publish, Threads
@@ -16,6 +17,7 @@ from smtpgw.model.message import Entry
 from smtpgw.model.notice import Attempted, Queued
 from smtpgw.model.outcome import Delayed, Outcome
 from smtpgw.model.queue_id import QueueIds
+from smtpgw.service.gathering import Batch, Done, Gathering
 from smtpgw.service.live import LiveEntry
 from smtpgw.service.settling import Settling
 from smtpgw.spool.bodies import InlineBody
@@ -25,13 +27,11 @@ _log = Logger(namespace="smtpgw.delivery")
 _HEADER_OCTETS = 64 * 1024
 """As much of a message's beginning as is looked at for a notification."""
 
-Done = Callable[[LiveEntry, tuple[int, ...]], None]
-
 
 class Conclusion:
     """Makes results durable, and tells senders what they must know."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what settling a result touches
         self,
         *,
         rules: LifeRules,
@@ -40,6 +40,7 @@ class Conclusion:
         clock: Clock,
         random: Random,
         threads: Threads,
+        reactor: IReactorTime,
         hostname: str,
         publish: Publish,
     ) -> None:
@@ -49,6 +50,7 @@ class Conclusion:
         self._clock = clock
         self._random = random
         self._threads = threads
+        self._gathering = Gathering(reactor, self._tell)
         self._hostname = hostname
         self._publish = publish
         self.enqueue: Callable[[Entry, Body, float], None] = _nobody
@@ -90,31 +92,46 @@ class Conclusion:
             self._publish(Attempted(step.entry, index, final, site, delays))
         self.take(live, step, done)
 
-    def attend(self, live: LiveEntry, slots: tuple[int, ...], trouble: Delayed, site: str, done: Done) -> None:
+    def attend(self, live: LiveEntry, slots: tuple[int, ...], trouble: Delayed | None, site: str, done: Done) -> None:
         """
         Recipients that have waited without an attempt until something is due about them.
 
-        :param trouble: why they waited.
+        :param trouble: why they waited; ``None`` leaves what is known from the last attempt.
         """
         now = self._clock.time()
         step = expire(live.entry, slots, now, trouble, self._rules)
         delays = (live.before_seconds, max(0.0, now - live.entry.message.received_at), 0.0, 0.0)
         for index in step.failed:
-            self._publish(Attempted(step.entry, index, step.entry.slots[index].last or trouble, site, delays))
+            last = step.entry.slots[index].last
+            if last is not None:
+                self._publish(Attempted(step.entry, index, last, site, delays))
         self.take(live, step, done)
 
     def take(self, live: LiveEntry, step: Step, done: Done) -> None:
         """Make a step durable, with its notifications in the same transaction."""
         live.entry = step.entry
-        if not (step.failed or step.warned) or step.entry.message.envelope.reverse_path is None:
-            self._settle(live, step, (), done)
+        message = step.entry.message
+        if message.envelope.reverse_path is None or not (
+            step.failed or step.warned or self._gathering.holds(message.queue_id)
+        ):
+            self._settle(live, [(step, done)], ())
+        else:
+            self._gathering.add(live, step, done)
+
+    def flush(self) -> None:
+        """The gateway stops: keep nothing back."""
+        self._gathering.flush()
+
+    def _tell(self, live: LiveEntry, batch: Batch) -> None:
+        if not any(step.failed or step.warned for step, _ in batch):
+            self._settle(live, batch, ())
             return
         inline = live.body.inline()
         if inline is not None:
-            self._notify(live, step, inline[:_HEADER_OCTETS], done)
+            self._notify(live, batch, inline[:_HEADER_OCTETS])
             return
         reading = Deferred.fromCoroutine(self._beginning(live.body))
-        reading.addCallback(lambda beginning: self._notify(live, step, beginning, done))
+        reading.addCallback(lambda beginning: self._notify(live, batch, beginning))
 
     async def _beginning(self, body: Body) -> bytes:
         try:
@@ -123,14 +140,16 @@ class Conclusion:
             _log.failure("the header of a failed message can't be read; its sender is told without it")
             return b""
 
-    def _notify(self, live: LiveEntry, step: Step, beginning: bytes, done: Done) -> None:
+    def _notify(self, live: LiveEntry, batch: Batch, beginning: bytes) -> None:
         header = header_section(beginning)
         now = self._clock.time()
         inserts = []
-        for notice, slots in ((failure_notice, step.failed), (delay_notice, step.warned)):
+        failed = [slot for step, _ in batch for slot in step.failed]
+        warned = [slot for step, _ in batch for slot in step.warned if slot not in failed]
+        for notice, slots in ((failure_notice, failed), (delay_notice, warned)):
             made = notice(
-                step.entry,
-                slots,
+                live.entry,
+                sorted(slots),
                 now,
                 self._hostname,
                 self._ids.next(now),
@@ -140,20 +159,22 @@ class Conclusion:
             )
             if made is not None:
                 inserts.append(Insert(*made))
-        self._settle(live, step, tuple(inserts), done)
+        self._settle(live, batch, tuple(inserts))
 
-    def _settle(self, live: LiveEntry, step: Step, inserts: tuple[Insert, ...], done: Done) -> None:
-        changes: tuple[Change, ...] = step.changes + inserts
-        if not changes:
-            done(live, step.delayed)
-            return
-        self._settling.settle(changes, lambda: self._settled(live, step, inserts, done))
+    def _settle(self, live: LiveEntry, batch: Batch, inserts: tuple[Insert, ...]) -> None:
+        changes: list[Change] = [change for step, _ in batch for change in step.changes]
+        changes.extend(inserts)
+        if changes:
+            self._settling.settle(changes, lambda: self._settled(live, batch, inserts))
+        else:
+            self._settled(live, batch, inserts)
 
-    def _settled(self, live: LiveEntry, step: Step, inserts: tuple[Insert, ...], done: Done) -> None:
+    def _settled(self, live: LiveEntry, batch: Batch, inserts: tuple[Insert, ...]) -> None:
         for insert in inserts:
             self._publish(Queued(insert.entry))
             self.enqueue(insert.entry, InlineBody(insert.content), 0.0)
-        done(live, step.delayed)
+        for step, done in batch:
+            done(live, step.delayed)
 
 
 def _nobody(entry: Entry, body: Body, before_seconds: float) -> None:

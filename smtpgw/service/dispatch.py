@@ -250,7 +250,9 @@ class Dispatch:
             if troubles and len(troubles) < len(outcomes):
                 # Some recipients were answered, so the item can't go back as it is.
                 item.returns += 1
-            if not self.agenda.links.job_done(now, outgoing.link_id, item, troubles[0] if troubles else None, seconds):
+            trouble = troubles[0] if troubles else None
+            is_deferred = all(isinstance(o, Delayed) and o.scope is Scope.MESSAGE for o in outcomes)
+            if not self.agenda.links.job_done(now, outgoing.link_id, item, trouble, seconds, is_deferred=is_deferred):
                 self.live.release(live)
                 self.act()
                 return
@@ -289,7 +291,7 @@ class Dispatch:
         self.live.release(live)
         self.act()
 
-    def _attend(self, item: Item, live: LiveEntry | SpoolTrouble | None, trouble: Delayed) -> None:
+    def _attend(self, item: Item, live: LiveEntry | SpoolTrouble | None, trouble: Delayed | None) -> None:
         if isinstance(live, LiveEntry):
             self._conclusion.attend(live, item.slots, trouble, item.destination.domain, self._concluded)
         elif live is not None:

@@ -65,6 +65,9 @@ _FINISH_SECONDS = 10.0
 
 _LOOK_SECONDS = 0.05
 
+_LOOKUPS = 1000
+"""Questions for names under way at a time: more than the scheduler has domains, as addresses are asked for, too."""
+
 _LEAVE_SECONDS = 5.0
 """How long clients have to leave after they were told 421, when the gateway stops."""
 
@@ -132,6 +135,7 @@ class Gateway:
         self._ports: list[IListeningPort] = []
         self._spool: SqliteSpool | None = None
         self._dispatch: Dispatch | None = None
+        self._conclusion: Conclusion | None = None
         self._control: ControlServer | None = None
         self._resolver: DnsResolver | None = None
         self._connections = ConnectionCount()
@@ -239,13 +243,14 @@ class Gateway:
         if delivery.paused:
             agenda.pause()
         settling = Settling(spool, self._reactor)
-        conclusion = Conclusion(
+        self._conclusion = conclusion = Conclusion(
             rules=life,
             settling=settling,
             ids=ids,
             clock=clock,
             random=self._random,
             threads=self._threads,
+            reactor=self._reactor,
             hostname=config.hostname,
             publish=self._publish,
         )
@@ -270,7 +275,7 @@ class Gateway:
             own_addresses=listeners.own_addresses(self._ports, config.hostname, listeners.addresses_of),
             forbidden_networks=delivery.forbidden_networks,
         )
-        self._resolver = resolver = DnsResolver(self._reactor, config.dns.servers, clock=clock)
+        self._resolver = resolver = DnsResolver(self._reactor, config.dns.servers, clock=clock, max_running=_LOOKUPS)
         self._dispatch = dispatch = Dispatch(
             reactor=self._reactor,
             clock=clock,
@@ -342,6 +347,8 @@ class Gateway:
                 tries -= 1
                 await deferLater(self._reactor, _LOOK_SECONDS)
             dispatch.stop()
+        if self._conclusion is not None:
+            self._conclusion.flush()
         if self._resolver is not None:
             self._resolver.close()
         if self._control is not None:

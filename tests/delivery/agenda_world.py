@@ -32,8 +32,8 @@ class World:
     Executes actions and reports results after a while.
 
     :ivar zone: domain to a list of hosts, or a Delayed or Failed.
-    :ivar hosts: address to a function of (world, queue id) that answers "ok", "busy" or "greylisted" to a transaction;
-        None is a host that refuses connections, "hole" one that never answers.
+    :ivar hosts: address to a function of (world, queue id) that answers "ok", "busy", "greylisted" or "deferred" to a
+        transaction; None is a host that refuses connections, "hole" one that never answers.
     """
 
     def __init__(self, agenda_rules=None, seed=1):
@@ -47,6 +47,7 @@ class World:
         self.sequence = 0
         self.links = {}
         self.pending = {}
+        self.standing = set()
         self.peak_links = 0
         self.done = {}
         self.concluded = []
@@ -59,6 +60,7 @@ class World:
         self.over = []
         self.ids = 0
         self.latency = 0.05
+        self.hole_seconds = 30.0
 
     def mx(self, domain, *addresses, ttl=3600.0):
         """Give a domain hosts, best first."""
@@ -106,7 +108,8 @@ class World:
     def _do(self, action):
         match action:
             case Resolve(destination=destination):
-                self.later(self.latency, self._resolved, destination)
+                silent = self.zone.get(destination.domain) == "silence"
+                self.later(10.0 if silent else self.latency, self._resolved, destination)
             case Open(link_id=link_id, hop=hop):
                 self.links[link_id] = hop
                 self.opened.append(hop.address)
@@ -114,7 +117,7 @@ class World:
                 if host is None:
                     self.later(self.latency, self._failed, link_id)
                 elif host == "hole":
-                    self.later(30.0, self._failed, link_id)
+                    self.later(self.hole_seconds, self._failed, link_id)
                 else:
                     self.later(self.latency, self._ready, link_id)
             case Assign(link_id=link_id, item=item):
@@ -124,7 +127,7 @@ class World:
                 self.later(2 * self.latency, self._answered, link_id, item)
             case Close(link_id=link_id):
                 self.closed.append(link_id)
-                self.later(self.latency, self._gone, link_id)
+                self.later(self.latency, self._gone if link_id in self.standing else self._failed, link_id)
             case Deliver(item=item):
                 self.later(self.latency, self._sunk, item)
             case Conclude(item=item, outcome=outcome):
@@ -143,6 +146,8 @@ class World:
 
     def _resolved(self, destination):
         answer = self.zone.get(destination.domain, Failed("5.1.2", "no such domain"))
+        if answer == "silence":
+            answer = Delayed("4.4.3", "no answer")
         if isinstance(answer, tuple):
             addresses, ttl = answer
             hops = tuple(Hop(f"mx{address}", address, 25) for address in addresses)
@@ -150,10 +155,14 @@ class World:
         self.agenda.resolved(self.now, destination, answer)
 
     def _ready(self, link_id):
+        if link_id not in self.links:
+            return
+        self.standing.add(link_id)
         self.agenda.links.ready(self.now, link_id)
 
     def _failed(self, link_id):
-        del self.links[link_id]
+        if self.links.pop(link_id, None) is None:
+            return
         self.agenda.links.failed(self.now, link_id, "connect", REFUSED)
 
     def _wants(self, link_id):
@@ -167,9 +176,11 @@ class World:
         if answer == "ok":
             self.delivered.append(item.queue_id)
             self._count(item.queue_id)
-        trouble = None if answer in ("ok", "greylisted") else BUSY
-        is_over = self.agenda.links.job_done(self.now, link_id, item, trouble, 2 * self.latency)
-        if answer == "greylisted":
+        trouble = None if answer in ("ok", "greylisted", "deferred") else BUSY
+        is_over = self.agenda.links.job_done(
+            self.now, link_id, item, trouble, 2 * self.latency, is_deferred=answer == "deferred"
+        )
+        if answer in ("greylisted", "deferred"):
             self.agenda.add(
                 self.now,
                 item.queue_id,

@@ -206,7 +206,7 @@ class TroubleTests(SynchronousTestCase):
 
     def test_validated_sites_pass_suspects(self):
         """Sites that have shown that they live get connections while black holes hold their whole share."""
-        world = self.world = World(rules(links=10, suspects_share=0.5))
+        world = self.world = World(rules(links=10))
         world.mx("a.test", "192.0.2.1")
         world.hosts["192.0.2.1"] = good
         world.add("a.test")
@@ -216,7 +216,40 @@ class TroubleTests(SynchronousTestCase):
             world.hosts[f"198.51.100.{number}"] = "hole"
             world.add(f"dead{number}.test")
         world.run(5)
-        self.assertEqual(sum(hop.address.startswith("198") for hop in world.links.values()), 5)
+        self.assertEqual(sum(hop.address.startswith("198") for hop in world.links.values()), 9)
+        queue_id = world.add("a.test")
+        world.run(1)
+        self.assertIn(queue_id, world.delivered)
+
+    def test_new_site_behind_tarpits(self):
+        """A site that nobody has tried yet does not wait for the time limit of tarpits that hold every connection."""
+        world = self.world = World(rules(links=50))
+        for number in range(200):
+            world.mx(f"tar{number}.test", f"198.51.100.{number}")
+            world.hosts[f"198.51.100.{number}"] = "hole"
+            world.hole_seconds = 300.0
+            world.add(f"tar{number}.test")
+        world.run(1)
+        world.mx("a.test", "192.0.2.1")
+        world.hosts["192.0.2.1"] = good
+        queue_id = world.add("a.test")
+        world.run(60)
+        self.assertIn(queue_id, world.delivered)
+        self.assertLessEqual(world.peak_links, 50)
+
+    def test_probes_of_dead_sites_are_bounded(self):
+        """Sites that are known to be dead share a quarter of the connections; new ones have the rest."""
+        world = self.world = World(rules(links=40))
+        for number in range(100):
+            world.mx(f"dead{number}.test", f"198.51.100.{number}")
+            world.add(f"dead{number}.test")
+        world.run(5)
+        for number in range(100):
+            world.hosts[f"198.51.100.{number}"] = "hole"
+        world.run(360)
+        self.assertLessEqual(len(world.links), 10)
+        world.mx("a.test", "192.0.2.1")
+        world.hosts["192.0.2.1"] = good
         queue_id = world.add("a.test")
         world.run(1)
         self.assertIn(queue_id, world.delivered)
@@ -243,6 +276,24 @@ class TroubleTests(SynchronousTestCase):
         self.assertEqual(sorted(set(self.world.delivered)), [2, 3, 4, 5])
         self.world.run(500)
         self.assertEqual(set(self.world.over), {1})
+
+    def test_host_that_puts_everything_off(self):
+        """A best host that defers every message as a whole gives way to the next one after the second time."""
+        self.world.mx("a.test", "192.0.2.1", "192.0.2.2")
+        self.world.hosts.update({"192.0.2.1": lambda world, queue_id: "deferred", "192.0.2.2": good})
+        self.world.add("a.test")
+        self.world.run(200)
+        self.assertEqual(self.world.opened, ["192.0.2.1", "192.0.2.1", "192.0.2.2"])
+        self.assertEqual(self.world.delivered, [1])
+
+    def test_only_host_puts_everything_off(self):
+        """Without another host the only one is asked again and again."""
+        answers = iter(["deferred"] * 4 + ["ok"])
+        self.world.mx("a.test", "192.0.2.1")
+        self.world.hosts["192.0.2.1"] = lambda world, queue_id: next(answers)
+        self.world.add("a.test")
+        self.world.run(400)
+        self.assertEqual(self.world.delivered, [1])
 
     def test_greylisted_message_waits_alone(self):
         """A message whose recipient is deferred gives up its connection, and the others go on."""
@@ -341,6 +392,34 @@ class NamesTests(SynchronousTestCase):
         self.world.run(5)
         self.assertEqual(self.world.opened, ["192.0.2.1", "192.0.2.1", "192.0.2.9"])
 
+    def test_known_domains_pass_silent_ones(self):
+        """Questions that nobody answers keep no known domains waiting nor, once they are known to fail, new ones."""
+        world = self.world = World(rules(lookups=20))
+        world.mx("a.test", "192.0.2.1", ttl=0.0)
+        world.hosts["192.0.2.1"] = good
+        world.add("a.test")
+        world.run(10)
+        for number in range(100):
+            world.zone[f"silent{number}.test"] = "silence"
+            world.add(f"silent{number}.test")
+        world.run(1)
+        queue_id = world.add("a.test")
+        world.run(1)
+        self.assertIn(queue_id, world.delivered)
+        world.run(400)
+        world.mx("b.test", "192.0.2.1")
+        queue_id = world.add("b.test")
+        world.run(1)
+        self.assertIn(queue_id, world.delivered)
+
+    def test_last_attempt_waits_for_names(self):
+        """A message whose time is up and whose hosts must be asked for again still gets its last attempt."""
+        self.world.mx("a.test", "192.0.2.1")
+        self.world.hosts["192.0.2.1"] = good
+        queue_id = self.world.add("a.test", due_in=100, attention_in=100)
+        self.world.run(110)
+        self.assertEqual((self.world.attended, self.world.delivered), ([], [queue_id]))
+
     def test_attention_while_names_fail(self):
         """A message whose domain can't be looked up is handed out when its time is up."""
         self.world.zone["a.test"] = Delayed("4.4.3", "no answer")
@@ -353,7 +432,7 @@ class NamesTests(SynchronousTestCase):
         world = self.world = World(rules(lookups=10))
         for number in range(100):
             world.add(f"d{number}.test")
-        self.assertEqual(len(world.events), 10)
+        self.assertEqual(len(world.events), 9, "a tenth is kept for domains that are known")
         world.run(100)
         self.assertEqual(len(world.concluded), 100)
 

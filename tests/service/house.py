@@ -162,6 +162,7 @@ class House:
             clock=self.clock,
             random=self.random,
             threads=AtOnce(),
+            reactor=self.clock,
             hostname="gw.test",
             publish=self.publish,
         )

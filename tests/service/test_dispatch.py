@@ -291,6 +291,85 @@ class RelayTests(SynchronousTestCase):
         self.flushLoggedErrors()
 
 
+class TogetherTests(SynchronousTestCase):
+    """What belongs to one message stays together: retries, and what the sender is told."""
+
+    def test_one_for_all_domains(self):
+        """A message to many domains that don't exist comes back once, not once for each."""
+        house = House()
+        house.mx("from.test", "192.0.2.2")
+        house.dialer.hosts["192.0.2.2"] = relays
+        house.submit(*[f"x@nowhere{n}.test" for n in range(50)])
+        house.run(1)
+        [(_, job)] = house.dialer.sent
+        self.assertEqual(job.body.inline().count(b"Final-Recipient:"), 50)
+        self.assertEqual(house.spool.entries, {})
+
+    def test_some_seconds_are_waited(self):
+        """While another host is awaited a failure is kept back for some seconds, and told then."""
+        house = House()
+        house.mx("from.test", "192.0.2.2")
+        house.mx("dead.test", "192.0.2.66")
+        house.dialer.hosts["192.0.2.2"] = relays
+        house.submit("x@nowhere.test", "y@dead.test", "z@nothing.test")
+        house.run(5)
+        self.assertEqual(house.dialer.sent, [])
+        house.run(10)
+        [(_, job)] = house.dialer.sent
+        self.assertEqual(job.body.inline().count(b"Final-Recipient:"), 2)
+        self.assertEqual(house.waiting(), [("y@dead.test", 0)])
+
+    def test_stop_keeps_nothing_back(self):
+        """When the gateway stops, what was kept back is told at once."""
+        house = House()
+        house.mx("dead.test", "192.0.2.66")
+        house.mx("from.test", "192.0.2.66")
+        house.submit("x@nowhere.test", "y@dead.test")
+        house.run(1)
+        self.assertEqual(len(house.spool.entries), 1)
+        house.conclusion.flush()
+        self.assertEqual(len(house.spool.entries), 2)
+
+    def test_expiry_is_one_report(self):
+        """A hundred recipients that a host has deferred expire together, in one report."""
+        house = House()
+        house.mx("a.test", "192.0.2.1")
+        house.mx("from.test", "192.0.2.2")
+        house.dialer.hosts.update({"192.0.2.1": defers, "192.0.2.2": relays})
+        house.submit(*[f"x{n}@a.test" for n in range(100)])
+        house.run(87_000)
+        self.assertEqual(house.spool.entries, {})
+        reports = [job.body.inline() for address, job in house.dialer.sent if address == "192.0.2.2"]
+        self.assertEqual([r.count(b"Final-Recipient:") for r in reports], [100, 100])
+        self.assertIn(b"451 4.7.1 greylisted", reports[1])
+
+    def test_deferred_recipients_stay_together(self):
+        """Recipients that were deferred together are tried again in one transaction."""
+        house = House()
+        house.mx("a.test", "192.0.2.1")
+        house.dialer.hosts["192.0.2.1"] = defers
+        house.submit(*[f"x{n}@a.test" for n in range(20)])
+        house.run(400)
+        self.assertEqual([len(job.slots) for _, job in house.dialer.sent], [20, 20])
+
+    def test_too_many_recipients(self):
+        """What a host has not taken because they were too many goes out at once, in the next transaction."""
+
+        def takes_ten(job, slot):
+            if job.slots.index(slot) < 10:
+                return relays(job, slot)
+            too_many = reply(452, "4.5.3", "too many recipients")
+            return Delayed("4.5.3", "too many recipients", Scope.RECIPIENT, too_many)
+
+        house = House()
+        house.mx("a.test", "192.0.2.1")
+        house.dialer.hosts["192.0.2.1"] = takes_ten
+        house.submit(*[f"x{n}@a.test" for n in range(35)])
+        house.run(5)
+        self.assertEqual([len(job.slots) for _, job in house.dialer.sent], [35, 25, 15, 5])
+        self.assertEqual(house.spool.entries, {})
+
+
 class OurMistakeTests(SynchronousTestCase):
     """A mistake of ours in one action does not cost the others."""
 
