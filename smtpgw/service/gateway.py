@@ -38,6 +38,7 @@ from smtpgw.net.server_settings import ServerSettings
 from smtpgw.net.threads import ReactorThreads
 from smtpgw.net.tls import RelayTls, ServerTls, TlsTrouble, server_context
 from smtpgw.service import catalogue, listeners
+from smtpgw.service.catalogue import SinkCatalogue
 from smtpgw.service.conclusion import Conclusion
 from smtpgw.service.config_schema import Config, ListenConfig, ListenTls
 from smtpgw.service.control import ControlServer
@@ -208,12 +209,16 @@ class Gateway:
         try:
             domains = catalogue.local_domains(config, self._clock.time)
             relay_tls = RelayTls(str(config.tls.ca) if config.tls.ca else None)
+            sinks = self._load_sinks(domains)
             self._spool = spool = self._open_spool()
         except (TlsTrouble, SpoolUnusable, OSError, ValueError) as trouble:
             self._unbind()
             raise CannotStart(str(trouble)) from trouble
+        except CannotStart:
+            self._unbind()
+            raise
         try:
-            self._compose(spool, domains, relay_tls)
+            self._compose(spool, domains, relay_tls, sinks)
         except BaseException:
             self._unbind()
             spool.close(lambda: None)
@@ -229,7 +234,20 @@ class Gateway:
             log=self._log,
         )
 
-    def _compose(self, spool: SqliteSpool, domains: LocalDomains, relay_tls: RelayTls) -> None:
+    def _load_sinks(self, domains: LocalDomains) -> SinkCatalogue:
+        """All that the configuration names, so that a handler that isn't there is told before anything is opened."""
+        config = self._config
+        separators = {f"domain {domain.name}": domain.subaddress for domain in config.domains}
+        sinks = SinkCatalogue(self._threads, config.hostname, separators)
+        for domain in domains.domains:
+            if isinstance(domain.deliver.via, ViaSink):
+                try:
+                    sinks.sink(domain.deliver)
+                except ValueError as trouble:
+                    raise CannotStart(f"{domain.deliver.name}: {trouble}") from trouble
+        return sinks
+
+    def _compose(self, spool: SqliteSpool, domains: LocalDomains, relay_tls: RelayTls, sinks: SinkCatalogue) -> None:
         config, delivery, clock = self._config, self._config.delivery, self._clock
         self._threads.start()
         last = spool.last_queue_id()
@@ -254,15 +272,7 @@ class Gateway:
             hostname=config.hostname,
             publish=self._publish,
         )
-        separators = {f"domain {domain.name}": domain.subaddress for domain in config.domains}
-        sinks = catalogue.SinkCatalogue(self._threads, config.hostname, separators)
         router = catalogue.router(config, domains)
-        for domain in domains.domains:
-            if isinstance(domain.deliver.via, ViaSink):
-                try:
-                    sinks.sink(domain.deliver)
-                except ValueError as trouble:
-                    raise CannotStart(f"{domain.deliver.name}: {trouble}") from trouble
         relay = RelaySettings(
             helo_name=config.hostname,
             connect_timeout_seconds=delivery.connect_timeout_seconds,

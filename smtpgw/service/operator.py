@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from smtpgw.boundaries import SpoolTrouble, Threads
@@ -25,6 +26,7 @@ from smtpgw.service.dispatch import Dispatch
 from smtpgw.service.live import LiveEntry
 from smtpgw.service.reception import Counter, ListenerReception
 from smtpgw.service.tally import Tally
+from smtpgw.smtp import replies
 from smtpgw.smtp.grammar import parse_mailbox
 from smtpgw.spool.query import QueueReader, Selector
 from smtpgw.spool.sqlite import SqliteSpool
@@ -95,13 +97,45 @@ class Operator:
         after_id = _queue_id(after) if after is not None else None
         if not isinstance(limit, int):
             raise ControlTrouble("limit is a number", "usage")
-        found = await self._ask(lambda reader: reader.list(chosen, after_id, limit))
-        for message in found:
-            self._add_plans(message)
+        found: list[dict[str, Any]] = []
+        async for message in self._matching(chosen, after_id, max(1, min(limit, _PAGE))):
+            found.append(message)
+            if len(found) >= limit:
+                break
         return found
 
+    async def _matching(
+        self, chosen: Selector, after: int | None = None, page_size: int = _PAGE
+    ) -> AsyncIterator[dict[str, Any]]:
+        """
+        The messages that a selector means, in order, page by page.
+
+        A reason is looked for here: what recipients wait for, while nothing was tried, is known to the scheduler only.
+        """
+        reason = (chosen.reason or "").lower()
+        if reason:
+            chosen, page_size = replace(chosen, reason=None), _PAGE
+        while True:
+            last = after
+            page = await self._ask(lambda reader, last=last: reader.list(chosen, last, page_size))  # type: ignore[misc]
+            for message in page:
+                self._add_plans(message)
+                if reason:
+                    message["recipients"] = [
+                        recipient
+                        for recipient in message["recipients"]
+                        if reason in (recipient["reason"] or "").lower()
+                    ]
+                    message["matching"] = len(message["recipients"])
+                if message["recipients"]:
+                    yield message
+            if len(page) < page_size:
+                return
+            after = parse_queue_id(page[-1]["id"])
+
     async def _summary(self, arguments: Arguments) -> dict[str, Any]:
-        return await self._ask(lambda reader: reader.summary())
+        summary = await self._ask(lambda reader: reader.summary())
+        return {**summary, "paused": self._dispatch.agenda.links.paused}
 
     async def _show(self, arguments: Arguments) -> dict[str, Any] | None:
         queue_id = _queue_id(arguments.get("id"))
@@ -141,6 +175,7 @@ class Operator:
         return {
             "started_at": self._started_at,
             **self._tally.snapshot(),
+            "paused": self._dispatch.agenda.links.paused,
             "queue_messages": self._spool.messages,
             "messages_in_memory": len(self._dispatch.live),
             "outgoing_connections": self._dispatch.agenda.open_links,
@@ -154,30 +189,28 @@ class Operator:
         chosen = selector(arguments.get("selector"))
         is_dry = bool(arguments.get("dry_run"))
         recipients = messages = 0
-        after: int | None = None
-        while True:
-            last = after
-            page = await self._ask(lambda reader, last=last: reader.list(chosen, last, _PAGE))  # type: ignore[misc]
-            for message in page:
-                after = parse_queue_id(message["id"])
-                slots = tuple(recipient["slot"] for recipient in message["recipients"])
-                recipients += len(slots)
-                messages += 1
-                if not is_dry:
-                    await self._change_one(after, slots, change, urge=urge)
-            if len(page) < _PAGE:
-                return {"count": recipients, "messages": messages}
+        async for message in self._matching(chosen):
+            slots = tuple(recipient["slot"] for recipient in message["recipients"])
+            changed = len(slots)
+            if not is_dry:
+                changed = await self._change_one(parse_queue_id(message["id"]), slots, change, urge=urge)
+            recipients += changed
+            messages += changed > 0
+        return {"count": recipients, "messages": messages}
 
     async def _change_one(
         self, queue_id: int, slots: tuple[int, ...], change: Callable[[Entry, tuple[int, ...]], Step], *, urge: bool
-    ) -> None:
+    ) -> int:
+        """:returns: how many recipients it has changed."""
         live = await self._use(queue_id)
         if live is None:
-            return
+            return 0
+        before = live.entry.slots
         step = change(live.entry, slots)
+        changed = sum(step.entry.slots[slot] is not before[slot] for slot in slots)
         if not step.changes:
             self._dispatch.live.release(live)
-            return
+            return 0
         listed = self._unlist(queue_id)
         waiting: Deferred[None] = Deferred()
 
@@ -192,6 +225,7 @@ class Operator:
 
         self._conclusion.take(live, step, settled)
         await waiting
+        return changed
 
     def _unlist(self, queue_id: int) -> set[int]:
         """Take a message off the agenda, but for what is on a link or in a sink."""
@@ -210,8 +244,11 @@ class Operator:
             agenda.urge(now, item)
 
     def _hold(self, entry: Entry, slots: tuple[int, ...]) -> Step:
-        self._counter.publish(Held(entry, slots))
-        return lifecycle.hold(entry, slots)
+        step = lifecycle.hold(entry, slots)
+        held = tuple(slot for slot in slots if step.entry.slots[slot] is not entry.slots[slot])
+        if held:
+            self._counter.publish(Held(step.entry, held))
+        return step
 
     def _release(self, entry: Entry, slots: tuple[int, ...]) -> Step:
         return lifecycle.release(entry, slots, self._counter.clock.time())
@@ -309,6 +346,8 @@ def _submission(arguments: Arguments) -> tuple[MailFrom, list[Recipient], bytes]
         raise ControlTrouble(f"not a message: {error}", "usage") from error
     if not recipients:
         raise ControlTrouble("no recipient", "usage")
+    if b"\x00" in content:
+        raise _refusal(replies.NUL_IN_CONTENT)
     content = _LINE_END.sub(b"\r\n", content)
     if content and not content.endswith(b"\r\n"):
         content += b"\r\n"

@@ -146,6 +146,12 @@ class GatewayTests(TestCase):
         again = await self.start(taken)
         await again.stop()
 
+    async def test_handler_that_is_not_there(self):
+        """A handler that can't be loaded is told before a spool is made or a port stays bound."""
+        text = (FIRST % (9, "true")) + '[[domain]]\nname = "here.test"\ndeliver = "python:no_such_module:f"\n'
+        await self.assertFailure(self.later(self.start(text)), CannotStart)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
     async def test_stop_while_clients_are_there(self):
         """A client that stays is told, and the stop does not wait for ever."""
         first = await self.start(FIRST % (9, "true"))

@@ -141,6 +141,34 @@ class OperatorTests(OperatorCase):
         self.assertEqual(len(self.house.dialer.sent), 1)
         self.assertEqual(self.ask("queue.summary")["by_state"], {"queued": 0, "held": 1})
 
+    def test_what_is_held_already(self):
+        """Holding twice, or retrying what is held, changes nothing and says so."""
+        self.queue()
+        self.ask("queue.hold")
+        self.assertEqual(self.ask("queue.hold"), {"count": 0, "messages": 0})
+        self.assertEqual(self.ask("queue.retry"), {"count": 0, "messages": 0})
+
+    def test_by_reason(self):
+        """What waits for a dead host is found by the reason that the list shows, although nothing was tried."""
+        self.queue()
+        found = self.ask("queue.list", selector={"reason": "Connection REFUSED"})
+        self.assertEqual([message["recipients"][0]["to"] for message in found], ["y@dead.test"])
+        self.assertEqual(self.ask("queue.drop", selector={"reason": "greylisted"}), {"count": 1, "messages": 1})
+        self.assertEqual(self.ask("queue.list", selector={"reason": "greylisted"}), [])
+
+    def test_pages(self):
+        """A list goes on after the last message of the page before."""
+        self.queue()
+        [first] = self.ask("queue.list", limit=1)
+        [second] = self.ask("queue.list", limit=1, after=first["id"])
+        self.assertEqual(self.ask("queue.list", limit=1, after=second["id"]), [])
+
+    def test_pause_is_told(self):
+        """While delivery is paused summary and counters say so."""
+        self.assertEqual((self.ask("queue.summary")["paused"], self.ask("stats")["paused"]), (False, False))
+        self.house.dispatch.pause()
+        self.assertEqual((self.ask("queue.summary")["paused"], self.ask("stats")["paused"]), (True, True))
+
     def test_dry_run(self):
         """Asked how many it would be, it changes nothing."""
         self.queue()
@@ -189,6 +217,13 @@ class SendTests(OperatorCase):
             self.ask("send", **self.send(["x@a.test"], reverse_path=path))
         paths = {entry.message.envelope.reverse_path for entry in self.house.spool.entries.values()}
         self.assertEqual(paths, {None})
+
+    def test_nul(self):
+        """A NUL octet is refused as SMTP refuses it, with the reason, and nothing is kept."""
+        for content in (b"Subject: x\n\na\0b\n", b"\0"):
+            trouble = self.refused("send", **self.send(["x@a.test"], content))
+            self.assertEqual((trouble.code, str(trouble)), ("refused", "550 5.6.0 NUL octet in the message"))
+        self.assertEqual(self.house.spool.entries, {})
 
     def test_nonsense(self):
         """What is no message is refused with a reason."""
