@@ -24,6 +24,9 @@ from smtpgw.smtp import replies
 
 _SWEEP_SECONDS = 1.0
 
+_GRACE_SECONDS = 2.0
+"""What clients have to take their 421 when the time for draining is over."""
+
 
 class GatewayFactory(Owner, SMTPFactory):
     """
@@ -110,10 +113,11 @@ class GatewayFactory(Owner, SMTPFactory):
 
     def drain(self, bound_seconds: float = 30.0) -> Deferred[None]:
         """
-        Let the connections end: each client hears 421 4.3.2 as the answer to its next command, new ones at once.
+        Let the connections end: each client hears 421 4.3.2 when its transaction is over, or as the answer to its next
+        command; new ones at once.
 
-        What was asked before is answered first. Whoever is still there after the bound is dropped. May be called
-        more than once.
+        What was asked before is answered first. Whoever is still there at the bound hears 421 4.3.2 whatever is under
+        way, and two seconds later is dropped. May be called more than once.
 
         :returns: fires when no connection is left.
         """
@@ -123,7 +127,7 @@ class GatewayFactory(Owner, SMTPFactory):
         if not self._protocols:
             return succeed(None)
         if self._bound_call is None:
-            self._bound_call = self._clock.callLater(bound_seconds, self._drop_all)
+            self._bound_call = self._clock.callLater(bound_seconds, self._end_all)
         drained: Deferred[None] = Deferred()
         self._drained.append(drained)
         return drained
@@ -173,6 +177,11 @@ class GatewayFactory(Owner, SMTPFactory):
             protocol.sweep(now)
         if self._protocols:
             self._sweep_call = self._clock.callLater(_SWEEP_SECONDS, self._sweep)
+
+    def _end_all(self) -> None:
+        self._bound_call = self._clock.callLater(_GRACE_SECONDS, self._drop_all)
+        for protocol in list(self._protocols):
+            protocol.shut_down_now()
 
     def _drop_all(self) -> None:
         self._bound_call = None

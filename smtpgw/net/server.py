@@ -7,7 +7,8 @@ SMTP on a Twisted transport, the server's side.
 1. Input is never lost and never read while the session waits: the transport is asked to pause, and is not trusted to
    (TLS delivers what it has decrypted).
 2. What waits to be written is bounded: while the client does not read replies, its commands are not read.
-3. ``loseConnection`` is followed by ``abortConnection`` when the peer does not let go.
+3. A client that has closed its side, and only reads on, gets all its answers.
+4. ``loseConnection`` is followed by ``abortConnection`` when the peer does not let go.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 
 import msgspec
 from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
     IHandshakeListener,
     IPushProducer,
     ISSLTransport,
@@ -53,7 +55,7 @@ _CONTENT_READ_OCTETS = 256 * 1024
 """Size of a read in long content."""
 
 
-@implementer(IHandshakeListener, IPushProducer)
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
 class GatewayESMTP(SessionDriver, ESMTP):
     """
     One connection.
@@ -155,6 +157,20 @@ class GatewayESMTP(SessionDriver, ESMTP):
         if not self._is_greeted and not self.is_over:
             self._greet()
 
+    def readConnectionLost(self) -> None:  # noqa: N802 - Twisted's name
+        """
+        The client has closed its side; it may have done so only for sending (``nc -N``).
+
+        What was received is answered in order, however late, then the connection is closed; an unfinished message is
+        forgotten. With TLS there is no such state: the end of either side is the end of both.
+        """
+        # Nothing is read from here on, so nothing must be resumed: the transport would find the same end again.
+        self.has_heard_all = True
+        self.run()
+
+    def writeConnectionLost(self) -> None:  # noqa: N802 - Twisted's name
+        """Never: our side is closed with the whole connection."""
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """At any moment. An unfinished message is forgotten; nothing is reported to whoever still answers."""
         if self._is_gone:
@@ -203,9 +219,15 @@ class GatewayESMTP(SessionDriver, ESMTP):
 
     def shut_down(self) -> None:
         """Take leave as soon as the client is not in the middle of something."""
+        self._session.shut_down()
         if self._is_greeted and not self.is_over:
-            self._session.shut_down()
             self.run()
+
+    def shut_down_now(self) -> None:
+        """Take leave whatever is under way."""
+        self._session.shut_down()
+        if not self.is_over:
+            self._time_out()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -225,6 +247,8 @@ class GatewayESMTP(SessionDriver, ESMTP):
 
     def pace(self) -> None:
         """Read while there is room."""
+        if self.has_heard_all:
+            return
         session = self._session
         pause = (
             self.is_held or self.is_unread or (session.is_owing and session.buffered_octets > _MAX_WAITING_OCTETS)
@@ -253,6 +277,10 @@ class GatewayESMTP(SessionDriver, ESMTP):
     def begin_tls(self) -> None:
         """What was written before goes out in clear text, everything else does not."""
         self.flush()
+        if self.has_heard_all:
+            # Nobody is there for the handshake.
+            self.close()
+            return
         self._session.tls_started()
         self.startedTLS = True
         self.authenticated = False
@@ -309,6 +337,10 @@ class GatewayESMTP(SessionDriver, ESMTP):
 
     def _greet(self) -> None:
         self._is_greeted = True
+        if self._session.is_shutting_down:
+            self.publish_rejected("connect", replies.SHUTTING_DOWN, "")
+            self._time_out()
+            return
         self._owner.publish(Connected(self.client()))
         self._session.greet()
         self.flush()
@@ -323,8 +355,10 @@ class GatewayESMTP(SessionDriver, ESMTP):
         self.close()
 
     def _time_out(self) -> None:
+        """Its time is over, or ours."""
+        session = self._session
         if self._is_greeted:
-            self._session.turn_away(replies.TIMED_OUT)
+            session.turn_away(replies.SHUTTING_DOWN if session.is_shutting_down else replies.TIMED_OUT)
         self.close()
 
     def _read_in_bulk(self, wanted: bool) -> None:

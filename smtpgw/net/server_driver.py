@@ -53,6 +53,7 @@ class SessionDriver:
 
     :ivar is_held: the intake has asked for a pause.
     :ivar is_unread: the client does not read our replies.
+    :ivar has_heard_all: the client has closed its side: what it sent is answered, then the connection is closed.
     :ivar is_over: the connection is ending, or gone.
     """
 
@@ -72,6 +73,7 @@ class SessionDriver:
     _is_running: bool = False
     is_held: bool = False
     is_unread: bool = False
+    has_heard_all: bool = False
     is_over: bool = False
 
     # --- What the protocol fills in ---
@@ -123,6 +125,8 @@ class SessionDriver:
         if session.output:
             self.flush()
         self.pace()
+        if self.has_heard_all and not (session.is_owing or self.is_held or self.is_unread or self.is_over):
+            self.close()
 
     def let_go(self) -> None:
         """The connection ends: nobody waits for answers any more, and an unfinished message is forgotten."""

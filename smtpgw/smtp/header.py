@@ -1,5 +1,13 @@
 """Finding the end of a header section in content that streams by (RFC 5322 section 2.1)."""
 
+import re
+
+# The beginning of a line, up to where it is certain: a name and no colon behind it, or no name at all. Possessive: each
+# octet is looked at once.
+_NO_FIELD = rb"(?:[!-9;-~]++[\t ]*+[^:]|[^!-9;-~\t ])"
+_FIRST_LINE = re.compile(_NO_FIELD)
+_NEXT_LINE = re.compile(rb"\r\n" + _NO_FIELD)
+
 
 class HeaderScan:
     """
@@ -7,6 +15,10 @@ class HeaderScan:
 
     Content goes in as it comes, cut anywhere, line ends CR LF. Costs one search in each piece until the empty line is
     found, nothing after it.
+
+    Content need not have an empty line, nor a header at all. Where the section would be too large, it ends before the
+    first line that is neither a field (name, blanks, colon) nor a continuation, if there is one in the limit; lines are
+    looked at in no other case. What is found depends on the content alone, not on its cuts.
 
     :ivar done: the section is complete, or too large.
     :ivar too_large: it is longer than the limit; ``header`` is then its beginning, whole lines only.
@@ -66,6 +78,15 @@ class HeaderScan:
 
     def _overflow(self) -> None:
         self.done = True
+        # In all cases there is this much of it.
+        kept = b"".join(self._pieces)[: self._limit + 1]
+        if _FIRST_LINE.match(kept):
+            self._pieces = [b""]
+            return
+        line = _NEXT_LINE.search(kept)
+        if line is not None:
+            self._pieces = [kept[: line.start() + 2]]
+            return
         self.too_large = True
-        kept = b"".join(self._pieces)[: self._limit]
+        kept = kept[: self._limit]
         self._pieces = [kept[: kept.rfind(b"\r\n") + 2] if b"\r\n" in kept else b""]

@@ -33,8 +33,9 @@ _MAX_PIECES = 128
 _BINARY = (b"\x16\x03", b"\x80\x2e\x01", b"\x03\x00", b"\x04\x01", b"\x05")
 """First octets of TLS, SSL 2, RDP and SOCKS, which may never send CR LF."""
 
-_START = Phase.START
-_READY = Phase.READY
+_BETWEEN = (Phase.START, Phase.READY)
+"""No transaction and no exchange is under way."""
+
 _MAIL = Phase.MAIL
 _CONTENT = Phase.CONTENT
 _EXCHANGE = Phase.EXCHANGE
@@ -51,10 +52,12 @@ class Session(SessionState):
         self.say(reply(220, "", self.rules.banner))
 
     def shut_down(self) -> None:
-        """Answer the next command 421 4.3.2; say so at once to a client that is not in the middle of something."""
+        """
+        Take no more commands but QUIT: the next one is answered 421 4.3.2.
+
+        Outside of a transaction, now or as soon as it is over, ``step`` says so without being asked.
+        """
         self.is_shutting_down = True
-        if self.phase in (_START, _READY) and not self.is_owing and not self.buffered_octets:
-            self.turn_away(replies.SHUTTING_DOWN)
 
     def receive(self, octets: bytes) -> None:
         """Take input; it is read by ``step``."""
@@ -76,10 +79,7 @@ class Session(SessionState):
                     return event
                 continue
             if self.phase is _CLOSED:
-                if self.is_over:
-                    return None
-                self.is_over = True
-                return Signal.CLOSED
+                return self._end()
             start = self.position
             if self.is_first_line and self.buffer.startswith(_BINARY, start):
                 foreign_protocol(self)
@@ -89,6 +89,9 @@ class Session(SessionState):
                 event = self._response(line) if self.phase is _EXCHANGE else run_command(self, line)
             elif self.position > start and not self.commands.is_skipping:
                 event = self._overlong()
+            elif self.is_shutting_down and self.phase in _BETWEEN:
+                self.turn_away(replies.SHUTTING_DOWN)
+                continue
             else:
                 return None
             if event is not None:
@@ -167,6 +170,13 @@ class Session(SessionState):
         self.is_locked = False
         self.is_first_line = True
         self.reset()
+
+    def _end(self) -> Event | None:
+        """Told once."""
+        if self.is_over:
+            return None
+        self.is_over = True
+        return Signal.CLOSED
 
     # --- Input ---
 

@@ -138,12 +138,14 @@ class LineClient(Protocol):
         self.buffer = b""
         self.waiting = None
         self.gone = Deferred()
+        self.reason = None
 
     def dataReceived(self, data):
         self.buffer += data
         self.tell()
 
     def connectionLost(self, reason):
+        self.reason = reason
         self.tell(is_gone=True)
         self.gone.callback(None)
 

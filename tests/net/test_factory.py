@@ -3,17 +3,44 @@
 # Wrong types are handed in on purpose, and boundaries replaced.
 # mypy: no-check-untyped-defs
 
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import alsoProvides
 
 from smtpgw.model.notice import Connected, Rejected
 from smtpgw.net.factory import GatewayFactory
 from smtpgw.net.server_settings import ServerSettings
 from tests.clauses import holds
-from tests.net.server_rig import Rig
-from tests.smtp.fakes import MemoryReception
+from tests.dialogues.test_dialogues import LineClient
+from tests.net.server_rig import AbortingTransport, Rig
+from tests.smtp.fakes import NO_RELAY, MemoryReception
 
 _ONE = b"MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\n"
+
+
+class TlsTransport(AbortingTransport):
+    """A transport with TLS around it, whose handshake is done when the test says so."""
+
+    def __init__(self):
+        super().__init__()
+        alsoProvides(self, ISSLTransport)
+
+    def setTcpNoDelay(self, enabled):
+        pass
+
+    def getHandle(self):
+        return self
+
+    def get_protocol_version_name(self):
+        return "TLSv1.3"
+
+    def get_cipher_name(self):
+        return "X"
 
 
 class LimitTests(SynchronousTestCase):
@@ -186,20 +213,147 @@ class DrainTests(SynchronousTestCase):
         said = client.said().split(b"\r\n")
         self.assertEqual([line[:9] for line in said], [b"250 2.0.0", b"421 4.3.2", b""])
 
+    def test_end_of_transaction(self):
+        """Content that ends while we drain gets its reply, and 421 4.3.2 right behind it, also when it is late."""
+        for is_late in (False, True):
+            rig = Rig()
+            rig.reception.is_late = is_late
+            client = rig.connect().greet()
+            client.send(_ONE + b"DATA\r\na\r\n")
+            drained = rig.factory.drain()
+            said = client.send(b".\r\n")
+            if is_late:
+                self.assertEqual(said, b"")
+                rig.reception.intakes[0].done(rig.reception.final)
+                said = client.said()
+            self.assertEqual([line[:9] for line in said.splitlines()], [b"250 2.0.0", b"421 4.3.2"])
+            self.assertTrue(client.transport.disconnecting)
+            client.lose()
+            self.successResultOf(drained)
+
+    def test_refused_sender(self):
+        """A MAIL whose answer comes late and is no: nothing is under way any more."""
+        rig = Rig()
+        late = Deferred()
+        rig.reception.on_mail = lambda mail: late
+        client = rig.connect().greet()
+        client.send(b"MAIL FROM:<a@x.example>\r\n")
+        rig.factory.drain()
+        late.callback(NO_RELAY)
+        self.assertEqual([line[:9] for line in client.said().splitlines()], [b"550 5.7.1", b"421 4.3.2"])
+        self.assertTrue(client.transport.disconnecting)
+
+    def test_timeout(self):
+        """A time limit that is reached meanwhile: the reason is ours."""
+        rig = Rig(idle_timeout_seconds=5)
+        client = rig.connect().greet()
+        client.send(_ONE)
+        rig.factory.drain(30)
+        rig.clock.pump([1] * 6)
+        self.assertEqual(client.said()[:10], b"421 4.3.2 ")
+        self.assertTrue(client.transport.disconnecting)
+
+    def test_handshake(self):
+        """A client that is in its TLS handshake then hears 421 4.3.2 instead of the banner."""
+        rig = Rig(tls="implicit", tls_context=object())
+        client = rig.connect(transport=TlsTransport())
+        rig.factory.drain()
+        self.assertFalse(client.transport.disconnecting)
+        client.protocol.handshakeCompleted()
+        self.assertEqual(client.said()[:10], b"421 4.3.2 ")
+        self.assertTrue(client.transport.disconnecting)
+        self.assertEqual([(n.stage, n.refuse.reply.status) for n in rig.notices], [("connect", "4.3.2")])
+
+    def test_bound_in_a_handshake(self):
+        """Nothing can be said yet: closed at the bound."""
+        rig = Rig(tls="implicit", tls_context=object())
+        client = rig.connect(transport=TlsTransport())
+        rig.factory.drain(1)
+        rig.clock.advance(1)
+        self.assertEqual(client.said(), b"")
+        self.assertTrue(client.transport.disconnecting)
+
+    def test_bound_while_an_answer_is_owed(self):
+        """421 4.3.2 is the answer then; what comes later goes nowhere."""
+        rig = Rig()
+        cancelled = []
+        rig.reception.on_mail = lambda mail: Deferred(cancelled.append)
+        client = rig.connect().greet()
+        client.send(_ONE)
+        rig.factory.drain(1)
+        rig.clock.advance(1)
+        self.assertEqual(client.said(), b"421 4.3.2 Service shutting down, try again later\r\n")
+        self.assertTrue(client.transport.disconnecting)
+        self.assertEqual(len(cancelled), 1)
+
     def test_bound(self):
-        """Whoever is in the middle of something and stays there is dropped after the bound."""
+        """Whoever is in the middle of something then hears 421 4.3.2, and has two seconds to take it."""
         rig = Rig()
         client = rig.connect().greet()
         client.send(_ONE + b"DATA\r\na\r\n")
         first, second = rig.factory.drain(bound_seconds=30), rig.factory.drain()
         rig.clock.pump([1] * 29)
+        self.assertFalse(client.transport.disconnecting)
+        client.said()
+        rig.clock.advance(1)
+        self.assertEqual(client.said(), b"421 4.3.2 Service shutting down, try again later\r\n")
+        self.assertTrue(client.transport.disconnecting)
+        self.assertTrue(rig.reception.intakes[0].is_abandoned)
+        third = rig.factory.drain()
+        rig.clock.advance(1)
         self.assertFalse(client.transport.is_aborted)
         rig.clock.advance(1)
         self.assertTrue(client.transport.is_aborted)
         client.lose()
-        self.successResultOf(first)
-        self.successResultOf(second)
-        self.assertTrue(rig.reception.intakes[0].is_abandoned)
+        for drained in (first, second, third):
+            self.successResultOf(drained)
+        self.assertEqual(rig.clock.getDelayedCalls(), [])
+
+    def test_bound_reached_and_let_go(self):
+        """A client that takes its 421 at once leaves nothing to wait for."""
+        rig = Rig()
+        client = rig.connect().greet()
+        client.send(_ONE)
+        drained = rig.factory.drain(1)
+        rig.clock.advance(1)
+        client.lose()
+        self.successResultOf(drained)
+        self.assertEqual(rig.clock.getDelayedCalls(), [])
+
+
+class DrainOverTcpTests(TestCase):
+    """What a client really hears."""
+
+    timeout = 20
+
+    async def start(self):
+        self.factory = GatewayFactory(MemoryReception(), ServerSettings(hostname="mx.example"), reactor)
+        port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        client = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), LineClient())
+        client.transport.write(b"HELO c\r\n" + _ONE + b"DATA\r\na\r\n")
+        for code in (b"220", b"250", b"250", b"250", b"354"):
+            self.assertEqual((await client.line())[:3], code)
+        return client
+
+    async def test_end_of_content(self):
+        """The reply, the farewell, and the end."""
+        client = await self.start()
+        drained = self.factory.drain(10)
+        client.transport.write(b".\r\n")
+        self.assertEqual((await client.line())[:10], b"250 2.0.0 ")
+        self.assertEqual((await client.line())[:10], b"421 4.3.2 ")
+        await client.gone
+        await drained
+
+    async def test_bound(self):
+        """The farewell, and a proper end of the connection."""
+        client = await self.start()
+        drained = self.factory.drain(0.01)
+        self.assertEqual((await client.line())[:10], b"421 4.3.2 ")
+        await client.gone
+        self.assertTrue(client.reason.check(ConnectionDone))
+        await drained
 
 
 class MakingTests(SynchronousTestCase):

@@ -323,6 +323,34 @@ class TlsTests(TestCase):
         self.assertEqual(message.client.address, "127.0.0.1")
         await self.stop(client)
 
+    async def test_end_without_farewell(self):
+        """A client that closes its TLS side and the connection: the end, once, and the message stays."""
+        client = await self.start(tls="implicit")
+        client.transport.startTLS(CertificateOptions())
+        client.transport.write(b"")
+        await client.line()
+        await self.send_message(client)
+        client.transport.loseConnection()
+        await client.gone
+        await self.port.stopListening()
+        await self.factory.drain()
+        self.assertEqual(self.factory.connections, 0)
+        self.assertEqual(len(self.reception.messages), 1)
+
+    async def test_drained_in_the_handshake(self):
+        """A client in the handshake behind STARTTLS hears inside of TLS why it must go."""
+        client = await self.start()
+        await client.line()
+        client.transport.write(b"STARTTLS\r\n")
+        await client.line()
+        drained = self.factory.drain()
+        client.transport.startTLS(CertificateOptions())
+        client.transport.write(b"EHLO c\r\n")
+        self.assertEqual((await client.line())[:10], b"421 4.3.2 ")
+        await client.gone
+        await drained
+        await self.port.stopListening()
+
     async def test_clear_text_behind_starttls(self):
         """Commands in clear text after the 220 are no commands: the connection ends."""
         client = await self.start()

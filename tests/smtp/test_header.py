@@ -3,6 +3,8 @@
 # Wrong types are handed in on purpose, and boundaries replaced.
 # mypy: no-check-untyped-defs
 
+from time import perf_counter
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -63,12 +65,73 @@ class HeaderScanTests(SynchronousTestCase):
         self.assertEqual(found.header, b"A: 1\r\n")
 
 
+class NoFieldTests(SynchronousTestCase):
+    """Content that is not a header is not a header that is too large."""
+
+    LIMIT = 256 * 1024
+
+    def test_text_alone(self):
+        """Thousands of lines without a colon and without an empty line, in one piece or in many."""
+        raw = b"All work and no play makes a dull gateway, and longer lines do too, I fear.\r\n" * 4000
+        for size in (len(raw), 64 * 1024, 1000):
+            found = scan([raw[n : n + size] for n in range(0, len(raw), size)], self.LIMIT)
+            self.assertEqual((found.header, found.done, found.too_large), (b"", True, False))
+
+    def test_fields_before_text(self):
+        """What fields there are, are the header; the text needs no empty line before it."""
+        fields = b"Subject : x\r\n y\r\n\tz: 1\r\nX-Y:\r\n"
+        for line in (b"text", b"two words", b"two words: x", b": x", b"na\xefve: x", b"\x7f: x", b"name \t"):
+            for rest in (b"B: 2\r\n" * 20, b"B: 2\r\n" * 20 + b"\r\nbody"):
+                found = scan([fields + line + b"\r\n" + rest], 60)
+                self.assertEqual((found.header, found.too_large), (fields, False), line)
+
+    def test_empty_line_behind_the_limit(self):
+        """Text, then an empty line: the same."""
+        for size in (1000, 7):
+            raw = b"A: 1\r\n" + b"some text\r\n" * 30 + b"\r\nbody\r\n"
+            found = scan([raw[n : n + size] for n in range(0, len(raw), size)], 50)
+            self.assertEqual((found.header, found.too_large), (b"A: 1\r\n", False))
+
+    def test_within_the_limit(self):
+        """Where nothing is too large the empty line decides alone, as ever."""
+        self.assertEqual(scan([b"A: 1\r\ntext\r\n\r\nbody"]).header, b"A: 1\r\ntext\r\n")
+        self.assertEqual(scan([b"text\r\ntext\r\n"]).header, b"text\r\ntext\r\n")
+
+    def test_behind_the_limit(self):
+        """Fields up to the limit are too large, whatever comes then."""
+        found = scan([b"A: 1\r\n" * 20 + b"text\r\n" * 20], 60)
+        self.assertEqual((found.header, found.too_large), (b"A: 1\r\n" * 10, True))
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(st.sampled_from([b"\r\n", b"\r\n\r\n", b"a: b", b"c", b" ", b":", b"\xff"]), max_size=20),
+        st.integers(1, 5),
+        st.integers(1, 20),
+    )
+    def test_any_cut(self, pieces, size, limit):
+        """What is found does not depend on the cuts, nor its memory on the content."""
+        raw = b"".join(pieces)
+        whole, cut = scan([raw], limit), scan([raw[n : n + size] for n in range(0, len(raw), size)], limit)
+        self.assertEqual((cut.header, cut.too_large), (whole.header, whole.too_large))
+        self.assertLessEqual(len(cut.header), limit)
+        self.assertTrue(raw.startswith(cut.header))
+
+    def test_linear(self):
+        """The worst that can be sent takes no longer than its length: names, blanks and colons that never fit."""
+        size = 512 * 1024
+        for unit in (b"x", b" ", b"x ", b"x:", b"\t", b"x:\r\n", b"\r\n ", b"x" * 1000 + b":\r\n"):
+            raw = b"A" + unit * (size // len(unit))
+            begun = perf_counter()
+            scan([raw], size - 1000)
+            self.assertLess(perf_counter() - begun, 2)
+
+
 class LimitTests(SynchronousTestCase):
     """Memory is bounded by the limit and one piece."""
 
     def test_exact(self):
         """As large as the limit is not too large; one octet more is, whatever the cuts."""
-        raw = b"A: 1\r\nBBBB\r\n\r\nbody"
+        raw = b"A: 1\r\nB: 2\r\n\r\nbody"
         for size in (1, 2, 5, 100):
             pieces = [raw[n : n + size] for n in range(0, len(raw), size)]
             self.assertFalse(scan(pieces, 12).too_large)

@@ -308,7 +308,41 @@ class EndTests(SynchronousTestCase):
         self.assertTrue(driver.is_closed)
 
     def test_shut_down_in_a_message(self):
-        """A message that is being sent is taken, the next command is not."""
+        """A message that is being sent is taken; the client hears it behind the reply, without asking."""
+        driver = CoreDriver()
+        driver.feed(_GREETED + _ONE + b"DATA\r\na\r\n")
+        driver.session.shut_down()
+        self.assertEqual(driver.run(), b"")
+        self.assertEqual(driver.feed(b".\r\n"), replies.encode(QUEUED) + replies.encode(replies.SHUTTING_DOWN))
+        self.assertTrue(driver.is_closed)
+        self.assertEqual(len(driver.reception.messages), 1)
+
+    def test_shut_down_behind_refused_content(self):
+        """The same when the end of data is refused by a rule of the session."""
+        driver = CoreDriver()
+        driver.feed(_GREETED + _ONE + b"DATA\r\na\nb\r\n")
+        driver.session.shut_down()
+        said = driver.feed(b".\r\n")
+        self.assertEqual([line[:9] for line in said.splitlines()], [b"550 5.6.1", b"421 4.3.2"])
+        self.assertTrue(driver.is_closed)
+
+    def test_shut_down_behind_a_message_and_quit(self):
+        """A QUIT that came with the end of data is answered as ever, and nothing else is said."""
+        driver = CoreDriver()
+        driver.feed(_GREETED + _ONE + b"DATA\r\na\r\n")
+        driver.session.shut_down()
+        self.assertEqual(driver.feed(b".\r\nQUIT\r\n"), replies.encode(QUEUED) + replies.encode(replies.BYE))
+
+    def test_shut_down_with_half_a_command(self):
+        """A command that is never completed keeps nobody here."""
+        driver = CoreDriver()
+        driver.feed(_GREETED + b"MAIL FR")
+        driver.session.shut_down()
+        self.assertEqual(driver.run(), replies.encode(replies.SHUTTING_DOWN))
+        self.assertTrue(driver.is_closed)
+
+    def test_shut_down_with_the_next_message_behind(self):
+        """The next command is not taken."""
         driver = CoreDriver()
         driver.feed(_GREETED + _ONE + b"DATA\r\na\r\n")
         driver.session.shut_down()
