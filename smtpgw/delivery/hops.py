@@ -22,7 +22,13 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _LONGEST_SITE = 200
-_UNSPECIFIED = IPv4Address("0.0.0.0")  # noqa: S104 - compared with, never bound
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - compared with, never bound
+"""In ``HopRules.own_addresses``: all of loopback, of both families."""
+
+_LOOPBACK_4, _LOOPBACK_6 = IPv4Address("127.0.0.1"), IPv6Address("::1")
+_UNSPECIFIED_4, _UNSPECIFIED_6 = IPv4Address(ANY_ADDRESS), IPv6Address("::")
+_REACHED: dict[Address, Address] = {_UNSPECIFIED_4: _LOOPBACK_4, _UNSPECIFIED_6: _LOOPBACK_6}
+"""Where connecting to an unspecified address leads."""
 
 
 class HopRules(Struct, frozen=True):
@@ -30,8 +36,8 @@ class HopRules(Struct, frozen=True):
     What must not be tried, and how much is.
 
     :ivar own_names: host names of this gateway, lower case.
-    :ivar own_addresses: IP addresses and ports that this gateway listens on, as text, IPv6 compressed. Listeners on all
-        addresses are to be given as the machine's addresses.
+    :ivar own_addresses: IP addresses and ports that this gateway listens on, as text, IPv6 compressed. A listener on
+        all addresses is to be given as the machine's addresses, and ``ANY_ADDRESS`` for the whole of loopback.
     :ivar forbidden_networks: where no MX host may be: mail for strangers' domains must not reach what only we can.
     :ivar max_hosts: hosts whose addresses are asked for.
     :ivar max_hops_per_host: so that one host with many addresses doesn't take the place of all others.
@@ -92,10 +98,23 @@ def is_forbidden(address: Address, networks: Iterable[Network]) -> bool:
     """
     Whether it lies in one of the networks.
 
-    ``::`` is judged as ``0.0.0.0`` too: connecting to either reaches this machine.
+    ``0.0.0.0`` and ``::`` are judged as each other and as loopback, too: connecting to them reaches this machine.
     """
-    also = _UNSPECIFIED if isinstance(address, IPv6Address) and address.is_unspecified else address
-    return any(address in network or also in network for network in networks)
+    if not address.is_unspecified:
+        return any(address in network for network in networks)
+    return any(
+        network.is_loopback or any(other in network for pair in _REACHED.items() for other in pair)
+        for network in networks
+    )
+
+
+def is_ours(address: Address, port: int, rules: HopRules) -> bool:
+    """Whether connecting there reaches a listener of this gateway."""
+    own = rules.own_addresses
+    if not own:
+        return False
+    reached = _REACHED.get(address, address)
+    return (str(reached), port) in own or (reached.is_loopback and (ANY_ADDRESS, port) in own)
 
 
 def shuffled_hosts(records: Iterable[MxRecord], random: Random) -> list[MxRecord]:
@@ -180,13 +199,12 @@ def order_hops(
 
 def _preference_of_us(hosts: Iterable[HostAddresses], port: int, rules: HopRules) -> int | None:
     """The best preference under which an address of ours is found."""
-    own = rules.own_addresses
-    if not own:
+    if not rules.own_addresses:
         return None
     ours = (
         host.preference
         for host in hosts
-        if any((str(address), port) in own for address in map(parse_address, host.addresses) if address is not None)
+        if any(is_ours(address, port, rules) for address in map(parse_address, host.addresses) if address is not None)
     )
     return min(ours, default=None)
 

@@ -14,12 +14,14 @@ from random import Random
 from typing import Protocol, TypeVar, assert_never
 
 import idna
+from msgspec import structs
 
 from smtpgw.boundaries import Resolver
 from smtpgw.delivery.hops import (
     HopRules,
     Hops,
     HostAddresses,
+    is_ours,
     looping,
     names_delayed,
     order_hops,
@@ -43,6 +45,8 @@ _PARTIAL_SECONDS = 60.0
 
 _LONGEST_DOMAIN = 255
 
+_LOOPBACK = ("127.0.0.1", "::1")
+
 _IPV6_LITERAL = re.compile(r"ipv6:", re.IGNORECASE)
 
 
@@ -64,14 +68,15 @@ async def find_hops(
     """
     The addresses to try for a domain, or why there are none.
 
-    A smarthost is the operator's own choice: it may be anywhere, and its trouble is never final.
+    A smarthost is the operator's own choice: it may be anywhere but here, and its trouble is never final, unless it is
+    this gateway: that is a routing loop.
 
     :param domain: as in a recipient, lower case; not looked at for ``ViaHost``.
     :param gather: how the addresses of several hosts are asked for.
     """
     match via:
         case ViaHost():
-            return await _smarthost_hops(via, resolver, random, gather)
+            return await _smarthost_hops(via, resolver, rules, random, gather)
         case ViaMx():
             if domain.startswith("["):
                 return _literal_hops(domain, via.port, rules, random)
@@ -181,24 +186,44 @@ def _authenticated(answers: Sequence[Answer]) -> bool:
 # --- A smarthost, an address literal ---
 
 
-async def _smarthost_hops(via: ViaHost, resolver: Resolver, random: Random, gather: Gather) -> Hops | Delayed | Failed:
+async def _smarthost_hops(
+    via: ViaHost, resolver: Resolver, rules: HopRules, random: Random, gather: Gather
+) -> Hops | Delayed | Failed:
     site = f"[{via.host}]:{via.port}" if ":" in via.host else f"{via.host}:{via.port}"
     if parse_address(via.host) is not None:
-        hosts = [HostAddresses(0, via.host, (via.host,))]
-        return _whole(order_hops(hosts, via.port, HopRules(), random), site)
+        return _whole(_one_host_hops(HostAddresses(0, via.host, (via.host,)), via.port, rules, random), site)
     name = to_a_labels(via.host)
     if name is None:
         return Delayed("4.4.4", f"the smarthost {via.host!r} is not a host name", Scope.HOST)
+    if f".{name.removesuffix('.')}".endswith(".localhost"):
+        # This machine, whatever a name server would say (RFC 6761 section 6.3).
+        return _whole(_one_host_hops(HostAddresses(0, name, _LOOPBACK), via.port, rules, random), site)
     answers = (await _address_answers([name], resolver, gather))[name]
-    hops = order_hops([_host_addresses(MxRecord(0, name), answers)], via.port, HopRules(), random)
+    hops = _one_host_hops(_host_addresses(MxRecord(0, name), answers), via.port, rules, random)
     match hops:
-        case Delayed():
+        case Delayed() | Failed(status="5.4.6"):
             return hops
         case Failed():
             # The fault is in the configuration or in the operator's own zone: not a reason to return anybody's mail.
             return Delayed("4.4.4", f"the smarthost {via.host} has no address", Scope.HOST)
         case _:
             return Hops(hops, site, _expiry(answers), _authenticated(answers))
+
+
+def _one_host_hops(
+    host: HostAddresses, port: int, rules: HopRules, random: Random
+) -> tuple[Hop, ...] | Delayed | Failed:
+    """Those of a smarthost: of the rules only that it must not be us counts."""
+    addresses = [parse_address(text) for text in host.addresses]
+    others = tuple(str(found) for found in addresses if found is not None and not is_ours(found, port, rules))
+    if addresses and not others and not host.trouble:
+        return Failed(
+            "5.4.6",
+            f"the next hop {host.host} port {port} is this gateway itself: a routing loop; "
+            "the route or domain that names it must name another host",
+            Scope.HOST,
+        )
+    return order_hops([structs.replace(host, addresses=others)], port, HopRules(), random)
 
 
 def _literal_hops(domain: str, port: int, rules: HopRules, random: Random) -> Hops | Delayed | Failed:

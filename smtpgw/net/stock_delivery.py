@@ -4,9 +4,11 @@ Reception by a user's own stock ``IMessageDelivery`` (twisted.mail.smtp).
 It asks what Twisted's own server asks, in the same words: ``validateFrom`` with the HELO name and the client's
 address, ``validateTo`` with a ``User``, a callable for each recipient that makes an ``IMessage``, ``receivedHeader``,
 then the content line by line and ``eomReceived``. What differs: ``SMTPServerError`` keeps its code and text at every
-stage, anything else that is raised is 451, and ``connectionLost`` is called once on each message that is not finished.
+stage, anything else that is raised is 451, ``sys.exit()`` included, and ``connectionLost`` is called once on each
+message that is not finished.
 """
 
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -26,6 +28,8 @@ _log = Logger()
 
 _ACCEPTED = reply(250, "2.0.0", "Ok")
 _CHECK = "delivery"
+_EXITS = (SystemExit, KeyboardInterrupt, CancelledError)
+"""What is no ``Exception``, and yet no reason to lose a connection when a user's delivery raises it."""
 
 
 class StockSource(Protocol):
@@ -60,6 +64,8 @@ class StockReception:
             result = self._source.validateFrom(_helo(client), _address(mail.reverse_path))
         except SMTPServerError as error:
             return _refused(error)
+        except _EXITS:
+            return _exited("validateFrom")
         if not isinstance(result, Deferred):
             return self._sender(result)
         return result.addCallbacks(self._sender, _verdict_of)
@@ -71,6 +77,8 @@ class StockReception:
             result = self._source.validateTo(user)
         except SMTPServerError as error:
             return _refused(error)
+        except _EXITS:
+            return _exited("validateTo")
         if not isinstance(result, Deferred):
             return self._target(result, user)
         return result.addCallbacks(self._target, _verdict_of, callbackArgs=(user,))
@@ -88,6 +96,9 @@ class StockReception:
         except SMTPServerError as error:
             _lose(messages)
             return _refused(error)
+        except _EXITS:
+            _lose(messages)
+            return _exited("making a message")
         # Whatever it was, the messages made so far must hear of it.
         except Exception:
             _lose(messages)
@@ -153,6 +164,9 @@ class StockIntake:
         except SMTPServerError as error:
             self._error = _reply_of(error)
             self.abandon()
+        except _EXITS:
+            self._error = _exited("lineReceived").reply
+            self.abandon()
 
 
 def _helo(client: Client) -> tuple[bytes | None, bytes]:
@@ -178,6 +192,12 @@ def _verdict_of(failure: Failure) -> Refuse:
 
 def _refused(error: SMTPServerError) -> Refuse:
     return Refuse(_reply_of(error), _CHECK)
+
+
+def _exited(stage: str) -> Refuse:
+    """In an ``except`` clause."""
+    _log.failure("the delivery tried to end the program in {stage}", stage=stage)
+    return Refuse(replies.TROUBLE, _CHECK)
 
 
 def _reply_of(error: SMTPServerError) -> Reply:
@@ -210,5 +230,5 @@ def _lose(messages: Sequence[Any]) -> None:
         try:
             message.connectionLost()
         # One message's trouble with going away must not keep the others.
-        except Exception:  # noqa: BLE001
+        except (Exception, *_EXITS):  # noqa: BLE001
             _log.failure("a message failed when it was abandoned")

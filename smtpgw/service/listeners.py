@@ -13,6 +13,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
+from smtpgw.delivery.hops import ANY_ADDRESS, parse_address
 from smtpgw.service.config_schema import ListenConfig
 
 _BACKLOG = 1024
@@ -52,23 +53,46 @@ def _reason(error: BaseException | None) -> str:
 
 
 def own_addresses(
-    ports: list[IListeningPort], hostname: str, look_up: Callable[[str], list[str]]
+    ports: list[IListeningPort],
+    hostname: str,
+    look_up: Callable[[str], list[str]],
+    leave_from: Callable[[], list[str]] | None = None,
 ) -> frozenset[tuple[str, int]]:
     """
     Where the gateway can be reached, as address and port, so that it is never its own next hop.
 
-    A listener on all addresses has those of the host's name and of loopback.
+    A listener on all addresses has the whole of loopback (``ANY_ADDRESS`` stands for it), the addresses of the host's
+    name, and those that the machine's own connections come from.
+
+    :param leave_from: in the place of :func:`outgoing_addresses`.
     """
-    found = set()
+    found: set[tuple[str, int]] = set()
+    machine: tuple[str, ...] = ()
     for port in ports:
         host = port.getHost()
         if not isinstance(host, IPv4Address | IPv6Address):
             continue
-        address = host.host
-        anywhere = address in ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
-        for text in ("127.0.0.1", "::1", *look_up(hostname)) if anywhere else (address,):
-            found.add((text, host.port))
+        address = parse_address(host.host)
+        if address is None or address.is_unspecified:
+            machine = machine or (*look_up(hostname), *(leave_from or outgoing_addresses)())
+            found.update((text, host.port) for text in (ANY_ADDRESS, *machine))
+        else:
+            found.add((str(address), host.port))
     return frozenset(found)
+
+
+def outgoing_addresses() -> list[str]:
+    """The addresses that connections to elsewhere come from, at most one of each family. Nothing is sent for it."""
+    found = []
+    for family, anybody in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as datagrams:
+                datagrams.connect((anybody, 9))
+                found.append(str(datagrams.getsockname()[0]).partition("%")[0])
+        except OSError:
+            # Without a route, or the family.
+            continue
+    return found
 
 
 def addresses_of(hostname: str) -> list[str]:

@@ -1,8 +1,9 @@
 """
 The sink of ``deliver = "python:package.module:name"``: a user's own coroutine gets the message.
 
-It returns: delivered. It raises Reject: failed, the sender is told. It raises Defer, or anything else: delayed, tried
-again. One call for all the recipients of a message that the sink gets at once, so they share the outcome.
+It returns: delivered. It raises Reject: failed, the sender is told. It raises Defer, or anything else, SystemExit and
+KeyboardInterrupt included: delayed, tried again. One call for all the recipients of a message that the sink gets at
+once, so they share the outcome.
 
 The coroutine may await whatever Twisted can: other coroutines and Deferreds. An asyncio library works only when the
 gateway runs on asyncio's loop (``twistd --reactor asyncio``), its futures wrapped by ``Deferred.fromFuture``.
@@ -51,7 +52,7 @@ def load_callable(target: str) -> Handler:
         if missing.name and (module_name == missing.name or module_name.startswith(f"{missing.name}.")):
             raise TargetError(f"there is no module {missing.name!r}") from missing
         raise TargetError(f"importing {module_name!r} failed: {missing}") from missing
-    except Exception as broken:  # whatever a user's module raises belongs into one clear line
+    except (Exception, SystemExit) as broken:  # whatever a user's module raises belongs into one clear line
         raise TargetError(f"importing {module_name!r} failed: {type(broken).__name__}: {broken}") from broken
     for name in names:
         try:
@@ -108,7 +109,10 @@ class CallbackSink:
             outcome = Delayed("4.3.0", deferral.text, retry_after_seconds=deferral.delay_seconds)
         except self._cancelled:
             outcome = _CANCELLED
-        except Exception as exception:  # noqa: BLE001  the user's code may raise anything, and no message is lost by it
+        except GeneratorExit:
+            raise
+        # The user's code may raise anything, sys.exit() among it, and no message is lost or stuck by it.
+        except BaseException as exception:  # noqa: BLE001
             self._log_failure(message, exception)
             outcome = _BROKEN
         return (outcome,) * len(recipients)

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.delivery.hops import (
+    ANY_ADDRESS,
     HopRules,
     HostAddresses,
     is_forbidden,
+    is_ours,
     mixed_addresses,
     order_hops,
     parse_address,
@@ -54,6 +56,53 @@ class AddressTests(SynchronousTestCase):
     def test_unspecified_only_when_asked(self) -> None:
         """The unspecified IPv6 address is not forbidden by networks that have nothing to do with it."""
         self.assertFalse(is_forbidden(ip_address("::"), (ip_network("10.0.0.0/8"),)))
+
+    def test_unspecified_is_loopback(self) -> None:
+        """Connecting to the unspecified address reaches this machine: any forbidden part of loopback forbids it."""
+        for network in (
+            "127.0.0.0/16",
+            "127.5.0.0/16",
+            "127.0.0.1/32",
+            "126.0.0.0/7",
+            "::1/128",
+            "::/127",
+            "0.0.0.0/8",
+        ):
+            for text in ("0.0.0.0", "::", "::ffff:0.0.0.0"):
+                address = parse_address(text)
+                assert address is not None
+                self.assertTrue(is_forbidden(address, (ip_network(network),)), (text, network))
+        self.assertFalse(is_forbidden(ip_address("0.0.0.0"), (ip_network("10.0.0.0/8"), ip_network("fc00::/7"))))
+        self.assertFalse(is_forbidden(ip_address("0.0.0.1"), (ip_network("127.0.0.0/8"),)))
+
+
+class OursTests(SynchronousTestCase):
+    """What reaches a listener of this gateway."""
+
+    def assert_ours(self, own: tuple[str, int], *texts: str, expected: bool = True) -> None:
+        """With port 25."""
+        for text in texts:
+            address = parse_address(text)
+            assert address is not None
+            self.assertIs(is_ours(address, 25, HopRules(own_addresses=frozenset({own}))), expected, (own, text))
+
+    def test_one_address(self) -> None:
+        """A listener on one address is that address, however it is written."""
+        self.assert_ours(("192.0.2.1", 25), "192.0.2.1", "::ffff:192.0.2.1")
+        self.assert_ours(("192.0.2.1", 25), "192.0.2.2", "127.0.0.1", "0.0.0.0", "::1", expected=False)
+        self.assert_ours(("192.0.2.1", 26), "192.0.2.1", expected=False)
+
+    def test_loopback(self) -> None:
+        """One on 127.0.0.1 or ::1 is also what the unspecified address of its family leads to."""
+        self.assert_ours(("127.0.0.1", 25), "127.0.0.1", "0.0.0.0")
+        self.assert_ours(("127.0.0.1", 25), "127.0.0.2", "::1", "::", expected=False)
+        self.assert_ours(("::1", 25), "::1", "::")
+
+    def test_all_addresses(self) -> None:
+        """One on all addresses is the whole of loopback, on its port."""
+        self.assert_ours((ANY_ADDRESS, 25), "127.0.0.1", "127.0.0.3", "127.255.255.254", "::1", "0.0.0.0", "::")
+        self.assert_ours((ANY_ADDRESS, 25), "192.0.2.1", "2001:db8::1", expected=False)
+        self.assert_ours((ANY_ADDRESS, 2525), "127.0.0.1", "0.0.0.0", expected=False)
 
 
 class PreferenceTests(SynchronousTestCase):

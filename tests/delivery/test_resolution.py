@@ -160,6 +160,43 @@ class LoopTests(_FindHopsTestCase):
         own = frozenset({("192.0.2.1", 25)})
         self.assert_failed(self.find("example.test", own_addresses=own), "5.4.6")
 
+    def test_by_any_address(self) -> None:
+        """A listener on all addresses is reached by every address of loopback, named by a host or as a literal."""
+        own = frozenset({("0.0.0.0", 25)})
+        zone = {("us.test", A): ["127.0.0.9"]}
+        for domain in ("us.test", "[127.0.0.3]", "[IPv6:::1]", "[0.0.0.0]", "[IPv6:::]"):
+            self.assert_failed(self.find(domain, zone=zone, own_addresses=own), "5.4.6")
+            self.assertIsInstance(self.find(domain, ViaMx(26), zone=zone, own_addresses=own), Hops)
+
+    def test_literal(self) -> None:
+        """Also by a literal with the address of a listener."""
+        self.assert_failed(self.find("[192.0.2.1]", own_addresses=frozenset({("192.0.2.1", 25)})), "5.4.6")
+
+    def test_smarthost(self) -> None:
+        """A smarthost that is one of our own listeners is a mistake that the reason names."""
+        own = frozenset({("127.0.0.1", 2525), ("192.0.2.1", 2525), ("0.0.0.0", 2526)})
+        for host, port in (
+            ("127.0.0.1", 2525),
+            ("0.0.0.0", 2525),
+            ("::ffff:127.0.0.1", 2525),
+            ("mx1.example.test", 2525),
+            ("127.1.2.3", 2526),
+            ("::1", 2526),
+            ("localhost", 2526),
+        ):
+            failed = self.find("example.test", ViaHost(host, port), own_addresses=own)
+            self.assert_failed(failed, "5.4.6")
+            self.assertIn(f"the next hop {host} port {port} is this gateway itself: a routing loop", failed.reason)
+            self.assertIsInstance(self.find("example.test", ViaHost(host, 587), own_addresses=own), Hops)
+
+    def test_smarthost_partly(self) -> None:
+        """Of a smarthost's addresses only ours are left out; what can't be looked up may still be another's."""
+        own, zone = frozenset({("192.0.2.1", 25)}), {("both.test", A): ["192.0.2.1", "192.0.2.2"]}
+        hops = self.find(via=ViaHost("both.test", 25), zone=zone, own_addresses=own)
+        self.assertEqual(hops.hops, (Hop("both.test", "192.0.2.2", 25),))
+        half: Any = {("mx1.example.test", AAAA): TEMPORARY}
+        self.assert_delayed(self.find(via=ViaHost("mx1.example.test", 25), zone=half, own_addresses=own))
+
 
 class ForbiddenTests(_FindHopsTestCase):
     """Names of strangers must not lead into our networks."""
@@ -228,9 +265,19 @@ class SmarthostTests(_FindHopsTestCase):
         self.assert_delayed(self.find(via=ViaHost("x" * 300, 25)), "4.4.4")
         self.assert_delayed(self.find(via=ViaHost("t.test", 25), zone={("t.test", A): TEMPORARY}))
 
+    def test_localhost(self) -> None:
+        """The name localhost and those below it are this machine; no name server is asked (RFC 6761 section 6.3)."""
+        for name in ("localhost", "LOCALHOST", "localhost.", "mail.localhost"):
+            hops = self.find(via=ViaHost(name, 25), zone={("localhost", A): ["192.0.2.66"]})
+            self.assertEqual({hop.address for hop in hops.hops}, {"127.0.0.1", "::1"}, name)
+            self.assertEqual((hops.site, hops.expires_at), (f"{name}:25", float("inf")))
+            self.assertEqual(self.resolver.questions, [])
+        zone = {("notlocalhost", A): ["192.0.2.7"]}
+        self.assertEqual(self.find(via=ViaHost("notlocalhost", 25), zone=zone).hops[0].address, "192.0.2.7")
+
     def test_own_name(self) -> None:
-        """It may have our name: another server on this machine."""
-        rules: Any = {"own_names": frozenset({"mx1.example.test"}), "own_addresses": frozenset({("192.0.2.1", 587)})}
+        """It may have our name and address: another server on this machine, on another port."""
+        rules: Any = {"own_names": frozenset({"mx1.example.test"}), "own_addresses": frozenset({("192.0.2.1", 25)})}
         self.assertIsInstance(self.find(via=ViaHost("mx1.example.test", 587), **rules), Hops)
 
 

@@ -31,7 +31,7 @@ class Message:
     def eomReceived(self):
         self.ended += 1
         result = self.delivery.results.pop(0) if self.delivery.results else succeed(None)
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result
         return result
 
@@ -248,6 +248,80 @@ class RefusalTests(StockCase):
         """It never sees a message with them as a whole."""
         self.assertEqual(self.codes(_ONE + b"DATA\r\na\nb\r\n.\r\n")[-1][:7], b"550 5.6")
         self.assertEqual((self.delivery.messages[0].lost, self.delivery.messages[0].ended), (1, 0))
+
+
+class ExitTests(StockCase):
+    """A delivery that tries to end the program gets 451 for its client and a line in the log; the connection stays."""
+
+    def leave(self, *arguments):
+        """What a user's code may do."""
+        raise self.exit
+
+    def each(self):
+        """Each exception that does so; behind it, it was logged once, and the connection answers."""
+        for self.exit in (SystemExit(1), KeyboardInterrupt()):
+            self.setUp()
+            yield
+            self.assertEqual(len(self.flushLoggedErrors(type(self.exit))), 1)
+            self.assertEqual(self.codes(b"NOOP\r\n")[0][:3], b"250")
+
+    def test_sender(self):
+        """At once."""
+        for _ in self.each():
+            self.delivery.sender = self.leave
+            self.assertEqual(self.codes(b"MAIL FROM:<a@x>\r\n"), [b"451 4.3.0"])
+
+    def test_overridden(self):
+        """Also where a subclass of the server answers in the place of its delivery."""
+        for _ in self.each():
+            self.client.protocol.validateFrom = self.leave
+            self.assertEqual(self.codes(b"MAIL FROM:<a@x>\r\n"), [b"451 4.3.0"])
+
+    def test_late_sender(self):
+        """Late."""
+        for _ in self.each():
+            self.delivery.sender = lambda origin: fail(self.exit)
+            self.assertEqual(self.codes(b"MAIL FROM:<a@x>\r\n"), [b"451 4.3.0"])
+
+    def test_recipient(self):
+        """At a recipient, at once or late; another one can be named."""
+        for answer in (self.leave, lambda user: fail(self.exit)):
+            for _ in self.each():
+                self.delivery.recipient = answer
+                self.assertEqual(self.codes(_ONE)[-1], b"451 4.3.0")
+                self.delivery.recipient = lambda user: self.delivery.make
+                self.assertEqual(self.codes(b"RCPT TO:<c@y>\r\n"), [b"250 2.1.5"])
+
+    def test_making_a_message(self):
+        """While messages are made, or their trace header; those made before are lost once."""
+        for _ in self.each():
+            self.delivery.receivedHeader = self.leave
+            self.assertEqual(self.codes(_ONE + b"DATA\r\n")[-1], b"451 4.3.0")
+            self.assertEqual([message.lost for message in self.delivery.messages], [1])
+
+    def test_line(self):
+        """In the content, which is read to its end."""
+        for _ in self.each():
+            self.delivery.line_error = self.exit
+            self.assertEqual(self.codes(_ONE + b"DATA\r\nbad\r\nQUIT\r\n.\r\n")[-1], b"451 4.3.0")
+            self.assertEqual((self.delivery.messages[0].lost, self.delivery.messages[0].ended), (1, 0))
+
+    def test_end(self):
+        """At its end, at once or late."""
+        for late in (False, True):
+            for _ in self.each():
+                self.delivery.results = [fail(self.exit) if late else self.exit]
+                self.assertEqual(self.codes(_ONE + b"DATA\r\nA: 1\r\n.\r\n")[-1], b"451 4.3.0")
+
+    def test_lost(self):
+        """When its messages are lost: the others hear of it, too."""
+        for self.exit in (SystemExit(1), KeyboardInterrupt()):
+            self.setUp()
+            self.codes(_ONE + b"RCPT TO:<c@y>\r\nDATA\r\nA: 1\r\n")
+            self.delivery.messages[0].connectionLost = self.leave
+            self.client.lose()
+            self.assertEqual(self.delivery.messages[1].lost, 1)
+            self.assertEqual(len(self.flushLoggedErrors(type(self.exit))), 1)
 
 
 class EndTests(StockCase):

@@ -94,6 +94,41 @@ class DeliverTests(SynchronousTestCase):
             self.assertNotIn("secret", outcomes[0].reason)
             self.assertEqual(self.logged, [exception])
 
+    def test_exit(self):
+        """Trying to end the program is a fault like any other: the message is tried again, nothing is stuck."""
+        for exception in (SystemExit(1), KeyboardInterrupt()):
+            outcomes = self.raising(exception)
+            self.assertEqual([(type(outcome), outcome.status) for outcome in outcomes], [(Delayed, "4.3.0")] * 2)
+            self.assertEqual(self.logged, [exception])
+
+    def test_late_exit(self):
+        """Also behind something that it waited for."""
+        answer: Deferred[None] = Deferred()
+
+        async def handler(message):
+            await answer
+            sys.exit("enough")
+
+        delivery = self.start(handler)
+        answer.callback(None)
+        self.assertEqual([outcome.status for outcome in self.successResultOf(delivery)], ["4.3.0"] * 2)
+        self.assertIsInstance(self.logged[0], SystemExit)
+
+    def test_closed(self):
+        """A delivery that is thrown away while it waits ends, and that is no fault."""
+        answer: Deferred[None] = Deferred()
+        logged: list[BaseException] = []
+
+        async def handler(message):
+            await answer
+
+        message = message_for("bob", size=len(CONTENT))
+        sink = CallbackSink(handler, CountedThreads(), lambda message, exception: logged.append(exception))
+        delivery = sink.deliver(message, message.envelope.recipients, MemoryBody(CONTENT))
+        delivery.send(None)
+        delivery.close()
+        self.assertEqual(logged, [])
+
     def test_unreadable(self):
         """A content that can't be read now is a delay, too."""
 
@@ -209,12 +244,16 @@ class LoadTests(SynchronousTestCase):
             def find_spec(self, name, path=None, target=None):
                 if name == "users_broken":
                     raise ZeroDivisionError("at import")
+                if name == "users_leaving":
+                    raise SystemExit(3)
                 if name == "users_missing":
                     raise ModuleNotFoundError("No module named 'requests'", name="requests")
 
         self.patch(sys, "meta_path", [Finder(), *sys.meta_path])
         error = self.assertRaises(TargetError, load_callable, "users_broken:good")
         self.assertIn("importing 'users_broken' failed: ZeroDivisionError: at import", str(error))
+        error = self.assertRaises(TargetError, load_callable, "users_leaving:good")
+        self.assertIn("importing 'users_leaving' failed: SystemExit: 3", str(error))
         error = self.assertRaises(TargetError, load_callable, "users_missing:good")
         self.assertIn("importing 'users_missing' failed: No module named 'requests'", str(error))
 
