@@ -3,29 +3,29 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from twisted.application.service import IService
 from twisted.python import usage
 
 from smtpgw.service.config import StartOptions, config_from_options
-from smtpgw.service.config_errors import ConfigErrors
+from smtpgw.service.config_errors import ConfigError, ConfigErrors
+from smtpgw.service.config_read import unchecked
 from smtpgw.service.config_schema import DEFAULT_DELIVER, DEFAULT_INTERFACE, DEFAULT_PORT
+from smtpgw.service.config_source import COMMAND_LINE
+from smtpgw.service.config_targets import add_import_folder, find_delivery, target_check
 from smtpgw.version import VERSION
-
-_DOTTED_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+\Z")
 
 
 def _port(value: str) -> int:
-    try:
-        number = int(value)
-    except ValueError:
-        raise ValueError(f"--port: {value!r} is not a number") from None
-    if not 0 <= number <= 65535:
-        raise ValueError(f"--port: {value} is not between 0 and 65535")
-    return number
+    if not (value.isascii() and value.isdecimal()):
+        raise usage.UsageError(f"--port: {value!r} is not a number")
+    if len(value) > 5 or int(value) > 65535:
+        raise usage.UsageError(f"--port: {value} is not between 0 and 65535")
+    return int(value)
 
 
 class Options(usage.Options):
@@ -42,13 +42,18 @@ class Options(usage.Options):
     )
 
     optParameters = [
-        ["port", "p", None, f"port to listen on [default: {DEFAULT_PORT}]", _port],
+        ["port", "p", None, f"port to listen on [default: {DEFAULT_PORT}]"],
         ["interface", None, None, f"address to listen on [default: {DEFAULT_INTERFACE}]"],
         ["config", "c", None, "configuration file; the other options win over it"],
         ["hostname", None, None, "our own name [default: the machine's]"],
         ["spool", None, None, "folder for mail on its way [default: smtpgw-spool]"],
         ["deliver", None, None, f"where the mail of --domain goes [default: {DEFAULT_DELIVER}]"],
-        ["smarthost", None, None, "HOST:PORT that takes all mail to other domains [default: their MX hosts]"],
+        [
+            "smarthost",
+            None,
+            None,
+            "HOST:PORT that takes all mail to other domains; without :PORT, 25 [default: their MX hosts]",
+        ],
         [
             "delivery",
             None,
@@ -106,11 +111,9 @@ class Options(usage.Options):
         sys.exit(0)
 
     def postOptions(self) -> None:
-        """Refuse what can be seen to be wrong without the configuration."""
-        if self["delivery"] is not None and not _DOTTED_NAME.match(self["delivery"]):
-            raise usage.UsageError(f"--delivery: {self['delivery']!r} is not a dotted name such as package.module.name")
-        if self["deliver"] is not None and not self["domain"]:
-            raise usage.UsageError("--deliver says where the mail of --domain goes; name one with --domain")
+        """The port becomes a number. Here, because Twisted puts words of its own before a converter's."""
+        if self["port"] is not None:
+            self["port"] = _port(self["port"])
 
     def parseArgs(self, *arguments: str) -> None:  # noqa: N802 - Twisted's name
         """Nothing but options."""
@@ -133,18 +136,36 @@ class Options(usage.Options):
         )
 
 
+def _sheds_privileges(twistd_options: Mapping[str, Any] | None) -> bool:
+    """Whether another user will serve: handlers are not for root to load then, and the start loads them later."""
+    options = twistd_options or {}
+    return options.get("uid") is not None or options.get("gid") is not None
+
+
 def makeService(options: Options) -> IService:
     """
     The gateway, not started. Opens no socket, thread or database: twistd may fork after this.
 
     A configuration that can't be used is told line by line on standard error, and ends the process with status 1.
     """
+    folder = Path.cwd()
+    errors: list[ConfigError] = []
+    config = None
     try:
-        config = config_from_options(options.start, os.environ, Path.cwd())
-    except ConfigErrors as errors:
-        for error in errors.errors:
+        check_target = unchecked if _sheds_privileges(options.parent) else target_check(folder)
+        config = config_from_options(options.start, os.environ, folder, check_target=check_target)
+    except ConfigErrors as wrong:
+        errors += wrong.errors
+    if options["delivery"] is not None:
+        add_import_folder(folder)
+        try:
+            find_delivery(options["delivery"])
+        except ValueError as trouble:
+            errors.append(ConfigError(COMMAND_LINE, None, "--delivery", str(trouble)))
+    if config is None or errors:
+        for error in errors:
             print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
-        raise SystemExit(1) from None
+        raise SystemExit(1)
     # Here, because a mistake in the configuration should not have to wait for it.
     from smtpgw.service.application import make_service  # noqa: PLC0415
 

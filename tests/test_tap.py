@@ -54,6 +54,11 @@ class OptionTests(SynchronousTestCase):
         self.assertEqual(options["delivery"], "package.module.Name")
         self.assertEqual(parsed("-p", "26", "-c", "d.toml").start, StartOptions(config="d.toml", port=26))
 
+    def test_port_in_our_words(self) -> None:
+        """A port that is none is told without the words of Twisted's option parser."""
+        error = self.assertRaises(UsageError, parsed, "--port", "abc")
+        self.assertEqual(str(error), "--port: 'abc' is not a number")
+
     def test_lists_are_not_shared(self) -> None:
         """Two gateways in one process do not get each other's domains."""
         parsed("--domain", "a.example")
@@ -64,8 +69,6 @@ class OptionTests(SynchronousTestCase):
         for arguments, words in (
             (("--port", "smtp"), "--port: 'smtp' is not a number"),
             (("--port", "65536"), "--port: 65536 is not between 0 and 65535"),
-            (("--delivery", "Name"), "--delivery: 'Name' is not a dotted name"),
-            (("--deliver", "discard:"), "name one with --domain"),
             (("2525",), "'2525' is not an option"),
             (("--prot", "25"), "option --prot not recognized"),
             (("--workers", "2"), "option --workers not recognized"),
@@ -94,6 +97,45 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(end.code, 1)
         lines = "".join(written).splitlines()
         self.assertEqual([line.partition(": ")[0] for line in lines], [f"{path}:2", f"{path}:4", "command line"], lines)
+
+    def told(self, *arguments: str) -> list[str]:
+        """What is wrong with a command line, by line."""
+        said = io.StringIO()
+        self.patch(sys, "stderr", said)
+        self.assertEqual(self.assertRaises(SystemExit, makeService, parsed(*arguments)).code, 1)
+        return said.getvalue().splitlines()
+
+    def test_mistakes_of_the_command_line(self) -> None:
+        """Those of --delivery and --deliver come with the others."""
+        self.assertEqual(
+            [
+                line.removesuffix(" of twisted.mail.smtp")
+                for line in self.told("--hostname", "a b", "--delivery", "os.path", "--deliver", "discard:")
+            ],
+            [
+                "command line: --deliver: says where the mail of --domain goes; name one",
+                "command line: --hostname: 'a b' is not a host name",
+                "command line: --delivery: os.path provides neither IMessageDelivery nor IMessageDeliveryFactory",
+            ],
+        )
+        self.assertEqual(
+            self.told("--delivery", "Name"),
+            ["command line: --delivery: 'Name' is not a dotted name such as package.module.name"],
+        )
+
+    def test_handlers_are_loaded(self) -> None:
+        """A handler that isn't there is told before anything is started; not when another user is to serve."""
+        path = Path(self.mktemp())
+        path.write_text('[[domain]]\nname = "a.example"\ndeliver = "python:no_such_module_here:f"\n')
+        self.patch(sys, "path", list(sys.path))
+        self.assertEqual(
+            self.told("--config", str(path)),
+            [f"{path}:3: domain[0].deliver: there is no module 'no_such_module_here'"],
+        )
+        options = parsed("--config", str(path))
+        options.parent = usage.Options()
+        options.parent["uid"] = 12345
+        self.assertTrue(IService.providedBy(makeService(options)))
 
 
 class ProcessTests(SynchronousTestCase):

@@ -10,6 +10,7 @@ from smtpgw.cli.exits import CommandTrouble, Exit
 from smtpgw.cli.output import counted, json_option, print_json
 from smtpgw.service.config import load_config
 from smtpgw.service.config_errors import ConfigErrors
+from smtpgw.service.config_targets import target_check
 
 
 @click.command()
@@ -19,13 +20,14 @@ def check(config: str, as_json: bool) -> int:
     """
     Check a configuration: every mistake at once, each with its line.
 
-    The environment's SMTPGW_SECTION__KEY variables count, as they do for the gateway. Exit status 78 when something is
+    The environment's SMTPGW_SECTION__KEY variables count, as they do for the gateway. Code that it names is loaded; the
+    current folder is searched, too, as for a gateway that is started there. Exit status 78 when something is
     wrong.
     """
     if not Path(config).exists():
         raise CommandTrouble(f"{config}: no such file", Exit.NO_INPUT)
     try:
-        found = load_config(config, os.environ)
+        found = load_config(config, os.environ, check_target=target_check(Path.cwd()))
     except ConfigErrors as wrong:
         if as_json:
             print_json({"ok": False, "errors": [msgspec.structs.asdict(error) for error in wrong.errors]})

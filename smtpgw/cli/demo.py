@@ -9,6 +9,7 @@ so that the other commands start without it.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -88,19 +89,22 @@ def demo(fast: bool, seconds: float, as_json: bool, keep: bool) -> None:
     Relay mail through a small Internet on this machine, and watch it.
 
     Five destinations: one takes mail over TLS, one greylists, one has a first MX host that is dead, one refuses, and
-    one is slow. Exit status 0 when every message ended as it should.
+    one is slow. A terminal of fewer than 96 columns or 24 lines gets one line for each message. Exit status 0 when
+    every message ended as it should.
     """
     from twisted.internet import reactor
 
     folder = Path(tempfile.mkdtemp(prefix="smtpgw-demo-"))
     pace = FAST if fast else USUAL
     view = DemoView(expectations(pace))
-    console = Console(quiet=as_json)
+    console = _Console(quiet=as_json)
     try:
         trouble = _run_reactor(reactor, Demo(reactor, view, pace, folder, seconds, console))
     finally:
         if not keep:
             _remove(folder)
+    if console.is_broken:
+        sys.exit(0)
     if as_json:
         rows = [row.as_json() for row in view.rows.values()]
         click.echo(json.dumps({"ok": trouble is None and view.is_as_expected, "messages": rows}, indent=2))
@@ -110,6 +114,18 @@ def demo(fast: bool, seconds: float, as_json: bool, keep: bool) -> None:
         click.echo(f"smtpgw demo: {trouble}", err=True)
         sys.exit(_EXIT_INTERRUPTED if trouble is _INTERRUPTED else _EX_UNAVAILABLE)
     sys.exit(0 if view.is_as_expected else 1)
+
+
+class _Console(Console):
+    """:ivar is_broken: whoever read our output has enough."""
+
+    is_broken = False
+
+    def on_broken_pipe(self) -> None:
+        """The usual one ends the program, which within the reactor is a traceback."""
+        self.is_broken = self.quiet = True
+        # What is left in buffers must not fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def expectations(pace: Pace) -> list[Expected]:
@@ -219,7 +235,7 @@ class Demo:
 
     def _draw(self, live: Live, port: int) -> None:
         title = f"smtpgw demo: a gateway on 127.0.0.1:{port}, an Internet on 127.0.0.2 and up"
-        live.update(self._view.render(self._reactor.seconds(), title), refresh=True)
+        live.update(self._view.render(self._reactor.seconds(), title, *self._console.size), refresh=True)
 
     async def _hand_in(self, port: int) -> None:
         from smtpgw.testing.submission import SubmissionRefused, submit  # noqa: PLC0415
@@ -237,7 +253,7 @@ class Demo:
         for line in self._view.apply(notice, self._reactor.seconds()):
             if not self._console.is_terminal:
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        if self._view.is_over:
+        if self._view.is_over or getattr(self._console, "is_broken", False):
             self._finished()
 
 

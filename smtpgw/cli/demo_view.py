@@ -23,6 +23,10 @@ _LONGEST_CELL = 54
 """Two lines of the last column in 100 columns."""
 
 
+_LEAST_COLUMNS = 96
+"""Of a terminal, for the table."""
+
+
 class Expected(Struct, frozen=True):
     """
     What a recipient of the demo stands for.
@@ -183,8 +187,11 @@ class DemoView:
 
     # --- The picture ---
 
-    def render(self, now: float, title: str) -> RenderableType:
-        """The table as it stands, for 80 columns and more."""
+    def render(self, now: float, title: str, width: int = 100, height: int = 30) -> RenderableType:
+        """The picture as it stands: a table, or one line for each message where that does not fit."""
+        # Two lines for each row and one between; one is the cursor's.
+        if width < _LEAST_COLUMNS or height < 3 * len(self.rows) + 6:
+            return self._compact(now, title)
         table = Table(box=box.ROUNDED, expand=True, title=title, title_style="bold", show_lines=True, padding=(0, 1))
         table.add_column("message", width=13, no_wrap=True, overflow="ellipsis")
         table.add_column("to", width=24, no_wrap=True, overflow="ellipsis")
@@ -194,6 +201,19 @@ class DemoView:
         for row in self.rows.values():
             table.add_row(*self._cells(row, now))
         return Group(table, self._summary(now))
+
+    def _compact(self, now: float, title: str) -> RenderableType:
+        widest = max(map(len, self.rows), default=0)
+        lines = [Text(title, style="bold", no_wrap=True, overflow="ellipsis")]
+        for row in self.rows.values():
+            line = Text(f"{row.expected.recipient:<{widest}} ", no_wrap=True, overflow="ellipsis")
+            line.append(f"{row.state:<10} ", style=_STYLES[row.state])
+            line.append(f"{row.tls:<7} ", style="green" if row.tls.startswith("TLS") else "yellow")
+            line.append(f"{row.attempts or '':<2} {row.last}")
+            lines.append(line)
+        summary = self._summary(now)
+        summary.no_wrap, summary.overflow = True, "ellipsis"
+        return Group(*lines, summary)
 
     @staticmethod
     def _cells(row: Row, now: float) -> tuple[Text, ...]:

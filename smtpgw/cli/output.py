@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -18,7 +19,11 @@ from smtpgw.service.log_format import escaped, json_escaped
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+PAUSED = "delivery is paused"
+
 _GAP = "  "
+_LEAST_COLUMNS_EACH = 9
+"""Of a terminal, for each column of a table: with fewer, words are broken into letters."""
 
 
 def print_json(value: object) -> None:
@@ -31,14 +36,22 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], right
     """
     A table: with lines and colours on a terminal, else columns of plain text.
 
+    ``NO_COLOR`` takes away the colours alone. Where a terminal is too narrow for columns, each row becomes a block of
+    lines.
+
     :param rows: cells become text, escaped.
     :param right: columns that hold numbers.
     """
     cells = [[escaped(str(cell)) for cell in row] for row in rows]
-    if sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
-        _print_rich(headings, cells, right)
-        return
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    if sys.stdout.isatty():
+        columns = get_terminal_size().columns
+        if columns < min(sum(widths) + len(_GAP) * (len(widths) - 1), _LEAST_COLUMNS_EACH * len(widths)):
+            _print_blocks(headings, cells)
+            return
+        if os.environ.get("TERM") != "dumb":
+            _print_rich(headings, cells, right, columns)
+            return
     for row in (headings, *cells):
         padded = [
             cell.rjust(width) if index in right else cell.ljust(width)
@@ -64,7 +77,17 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]], right: frozenset[int]) -> None:
+def _print_blocks(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    width = max(map(len, headings))
+    for index, row in enumerate(cells):
+        if index:
+            click.echo()
+        for heading, cell in zip(headings, row, strict=True):
+            if cell:
+                click.echo(f"{heading:<{width}}{_GAP}{cell}")
+
+
+def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]], right: frozenset[int], columns: int) -> None:
     from rich import box  # noqa: PLC0415 - slow to import, and only for terminals
     from rich.console import Console  # noqa: PLC0415 - likewise
     from rich.table import Table  # noqa: PLC0415 - likewise
@@ -77,4 +100,4 @@ def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]], right: 
     for row in cells:
         # As Text: what stands in brackets would be taken for markup otherwise.
         table.add_row(*map(Text, row))
-    Console().print(table)
+    Console(color_system=None if os.environ.get("NO_COLOR") else "auto", width=columns).print(table)

@@ -10,7 +10,7 @@ import msgspec
 
 from smtpgw.cli.control_client import NoGateway
 from smtpgw.cli.exits import CommandTrouble, Exit
-from smtpgw.cli.output import counted, json_option, print_json, print_pairs, print_table, time_text
+from smtpgw.cli.output import PAUSED, counted, json_option, print_json, print_pairs, print_table, time_text
 from smtpgw.cli.selection import QUEUE_ID, Selection, selector
 from smtpgw.cli.target import Target
 from smtpgw.model.queue_id import parse_queue_id, queue_id_text
@@ -50,7 +50,9 @@ def list_(target: Target, selection: Selection, limit: int, as_json: bool) -> No
     else:
         click.echo("No message.")
     if is_more:
-        click.echo(f"There are more than {counted(limit, 'message')}; --limit shows them.", err=True)
+        click.echo("There are more; --limit N shows more of them, --limit 0 all.", err=True)
+    if not as_json and _is_paused(target):
+        click.echo(PAUSED)
 
 
 @queue.command()
@@ -72,6 +74,17 @@ def summary(target: Target, as_json: bool) -> None:
         ]
         click.echo()
         print_table(("SITE", "RECIPIENTS", "QUEUED", "HELD", "OLDEST"), rows, right=frozenset({1, 2, 3, 4}))
+    if found.get("paused"):
+        click.echo(PAUSED)
+
+
+def _is_paused(target: Target) -> bool:
+    """Whether the gateway delivers nothing for now; a stopped one does not count."""
+    try:
+        return bool(target.call("stats", {}).get("paused"))
+    except (NoGateway, CommandTrouble):
+        # What was asked for has been shown already.
+        return False
 
 
 @queue.command()

@@ -2,9 +2,10 @@
 
 import getpass
 import sys
+from collections.abc import Callable
 from email.utils import make_msgid
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -16,28 +17,53 @@ from smtpgw.cli.target import Target
 from smtpgw.service.config import machine_name
 from smtpgw.service.log_format import escaped
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _MOST_OCTETS = 96 * 2**20
 """Of a message; the gateway's own limit is usually lower, and tells so."""
 
 _ANSWER_SECONDS = 300.0
 
 
+def _ignored(function: F) -> F:
+    """Options of sendmail that programs pass out of habit, and that mean nothing here."""
+    for letter in "vnmGU":
+        function = click.option(
+            f"-{letter}", f"ignored_flag_{letter.lower()}", is_flag=True, hidden=True, expose_value=False
+        )(function)
+    for letter in "eNRVBLAO":
+        function = click.option(
+            f"-{letter}", f"ignored_{letter.lower()}", multiple=True, hidden=True, expose_value=False
+        )(function)
+    return function
+
+
+def _only_delivery(_: click.Context, __: click.Parameter, modes: tuple[str, ...]) -> None:
+    for mode in modes:
+        if mode != "m":
+            raise click.UsageError(f"-b{mode} is not available: a message can be handed in, as with -bm")
+
+
 @click.command()
 @click.argument("to", nargs=-1, metavar="[ADDRESS]...")
-@click.option("-f", "--from", "reverse_path", metavar="ADDRESS", help="Reverse path; empty or <>: the null one.")
+@click.option("-f", "-r", "--from", "reverse_path", metavar="ADDRESS", help="Reverse path; empty or <>: the null one.")
 @click.option("-F", "--name", "full_name", metavar="NAME", default="", help="Your name, if From has to be added.")
 @click.option("-t", "--read-recipients", is_flag=True, help="Take recipients from To, Cc and Bcc; Bcc is removed.")
 @click.option("-i", "--ignore-dots", is_flag=True, help="A line of only a dot does not end the message.")
+@click.option("-o", "sendmail_options", multiple=True, hidden=True)
+@click.option("-b", multiple=True, hidden=True, expose_value=False, callback=_only_delivery)
+@_ignored
 @click.option("--file", "path", metavar="FILE", help="The message [default: standard input].")
 @json_option
 @click.pass_obj
-def send(
+def send(  # noqa: PLR0913 - click passes each option by itself
     target: Target,
     to: tuple[str, ...],
     reverse_path: str | None,
     full_name: str,
     read_recipients: bool,
     ignore_dots: bool,
+    sendmail_options: tuple[str, ...],
     path: str | None,
     as_json: bool,
 ) -> int:
@@ -46,10 +72,10 @@ def send(
 
     Date, From and Message-ID are added if they are missing. When this ends with status 0, the message is on disk and
     the gateway answers for it. Status 75: try again later, also when no gateway runs. Status 65: some recipients, or
-    all, were refused for good.
+    all, were refused for good. -oi is -i; sendmail's -bm, -v, -N, -R, -o, -O and some more are taken and ignored.
     """
     # Only on standard input does the dot mean the end: programs and people who type know no better one.
-    dot_ends = path is None and not ignore_dots
+    dot_ends = path is None and not ignore_dots and "i" not in sendmail_options
     try:
         submission = Submission(_read(path), dot_ends=dot_ends, takes_recipients=read_recipients)
     except NotAMessage as error:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from smtpgw.cli.output import json_option, print_json, print_pairs, time_text
+from smtpgw.cli.output import PAUSED, json_option, print_json, print_pairs, time_text
 from smtpgw.cli.target import Target
 from smtpgw.service.durations import duration_text
 
@@ -18,6 +18,9 @@ def stats(target: Target, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    found = dict(found)
+    if found.pop("paused", False):
+        click.echo(PAUSED)
     started_at = found.pop("started_at", None)
     pairs: list[tuple[str, object]] = []
     if started_at is not None:

@@ -7,6 +7,7 @@ The header is only looked at and added to. What is in it already goes out as it 
 import re
 from collections.abc import Callable
 from email.errors import HeaderParseError
+from email.header import Header
 from email.headerregistry import Address
 from email.policy import SMTP
 from email.utils import formatdate
@@ -62,7 +63,7 @@ class Submission:
         The message as it is sent, lines ending in CR LF.
 
         :param author: address for a From field if there is none.
-        :param full_name: goes before it; may be empty.
+        :param full_name: goes before it, as encoded words (RFC 2047) where it is not ASCII; may be empty.
         :param now: Unix time for a Date field if there is none.
         :param message_id: called for a Message-ID if there is none; angle brackets included.
         :raises NotAMessage: when ``author`` or ``full_name`` can't stand in a header.
@@ -116,6 +117,8 @@ def _addresses(field: bytes) -> list[str]:
     except _PARSER_TROUBLE:
         raise NotAMessage(f"the {name.strip()} field can't be understood") from None
     addresses: tuple[Address, ...] = getattr(parsed, "addresses", ())
+    if not any(address.addr_spec not in {"", "<>"} for address in addresses) and not _is_empty(parsed):
+        raise NotAMessage(f"the {name.strip()} field can't be read")
     found = [address.addr_spec for address in addresses if address.addr_spec not in {"", "<>"}]
     for address in found:
         if "@" not in address or not address.isprintable():
@@ -123,8 +126,17 @@ def _addresses(field: bytes) -> list[str]:
     return found
 
 
+def _is_empty(parsed: object) -> bool:
+    """Whether a field says that there is nobody: ``undisclosed-recipients:;``."""
+    groups = getattr(parsed, "groups", ())
+    return bool(groups) and all(group.display_name is not None and not group.addresses for group in groups)
+
+
 def _author(address: str, full_name: str) -> str:
     if not full_name:
         return address
+    if not full_name.isascii():
+        # RFC 2047: older hosts on the way take no UTF-8 in a header.
+        return f"{Header(full_name, 'utf-8', header_name='From').encode()} <{address}>"
     quoted = full_name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}" <{address}>'

@@ -6,18 +6,20 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.reflect import namedAny
+from twisted.python.failure import Failure
 
 from smtpgw.model.route import ViaSink
 from smtpgw.service import log
 from smtpgw.service.config_schema import Config
+from smtpgw.service.config_targets import add_import_folder, make_delivery
 from smtpgw.service.gateway import Gateway
 from smtpgw.service.listeners import CannotStart
 from smtpgw.version import VERSION
@@ -26,6 +28,11 @@ _log = Logger(namespace="smtpgw")
 
 _OTHER_DESCRIPTORS = 2000
 """For outgoing connections, drafts, the spool, name queries."""
+
+_STANDARD_ERROR = 2
+
+_STATUS_FAILED = b"1 smtpgw cannot start"
+"""To twistd's parent process, which prints what follows the number; the reason is on the terminal by then."""
 
 
 def make_service(config: Config, delivery: str | None, twistd_options: Mapping[str, Any] | None) -> GatewayService:
@@ -47,9 +54,10 @@ class GatewayService(Service):
         self._config = config
         self._delivery = delivery
         self._options = twistd_options or {}
-        self._folder = str(Path.cwd())
+        self._folder = Path.cwd()
         self._gateway: Gateway | None = None
         self._log: log.Log | None = None
+        self._terminal: int | None = None
 
     def setServiceParent(self, parent: object) -> None:
         """The log becomes ours, before anybody writes to it."""
@@ -57,6 +65,10 @@ class GatewayService(Service):
             self._log = log.install(self._config.log, parent, self._options, time.time)  # noqa: TID251 - the shell
         except OSError as trouble:
             self._exit(f"cannot open the log: {trouble}")
+        if not self._options.get("nodaemon", True):
+            # The daemon gets /dev/null instead. Until it serves, it keeps a way to say why it does not.
+            with suppress(OSError):
+                self._terminal = os.dup(_STANDARD_ERROR)
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
@@ -80,6 +92,7 @@ class GatewayService(Service):
             from twisted.internet import reactor
 
             self._log.start(reactor)
+        self._leave_terminal()
         config = self._config
         _log.info(
             "smtpgw {version} as {hostname} on {listeners}; spool in {spool}",
@@ -110,35 +123,56 @@ class GatewayService(Service):
 
             self._add_import_folder()
             publish = (self._log.publish,) if self._log is not None else ()
-            self._gateway = Gateway(
-                self._config, reactor=reactor, publish=publish, delivery=_load(self._delivery, self._exit)
-            )
+            try:
+                delivery = None if self._delivery is None else make_delivery(self._delivery)
+            except ValueError as trouble:
+                if trouble.__cause__ is not None:
+                    _log.failure("--delivery {name}", Failure(trouble.__cause__), name=self._delivery)
+                self._exit(f"--delivery: {trouble}")
+            self._gateway = Gateway(self._config, reactor=reactor, publish=publish, delivery=delivery)
         return self._gateway
 
     def _add_import_folder(self) -> None:
         """Handlers are looked for where the gateway was started, too, after all other places: they shadow nothing."""
         sinks = [domain.deliver for domain in self._config.domains]
         wanted = any(isinstance(via, ViaSink) and via.url.startswith("python:") for via in sinks)
-        if (wanted or self._delivery is not None) and self._folder not in sys.path:
-            sys.path.append(self._folder)
+        if wanted or self._delivery is not None:
+            add_import_folder(self._folder)
 
     def _exit(self, text: str) -> NoReturn:
         """
         One line on standard error, status 1.
 
-        A daemon's parent is told by the exception: its own standard error is gone.
+        The parent of a daemon waits for word of it, and then ends with a line of its own. Were it told by an exception,
+        as Twisted expects, that line would be the cut-off repr of ours, and the log would get a traceback.
         """
         line = f"smtpgw: {text}"
         _log.critical("{line}", line=line)
         if self._log is not None:
             self._log.stop()
-        if self._options.get("nodaemon", True):
+        status_pipe = self._options.get("statusPipe")
+        if status_pipe is None:
             print(line, file=sys.__stderr__)
-            pidfile = self._options.get("pidfile")
-            if pidfile and _is_ours(Path(pidfile)):
-                Path(pidfile).unlink()
-            raise SystemExit(1)
-        raise CannotStart(text)
+        else:
+            self._say_on_terminal(line)
+            with suppress(OSError):
+                os.write(status_pipe, _STATUS_FAILED)
+                os.close(status_pipe)
+        self._leave_terminal()
+        pidfile = self._options.get("pidfile")
+        if pidfile and _is_ours(Path(pidfile)):
+            Path(pidfile).unlink()
+        raise SystemExit(1)
+
+    def _say_on_terminal(self, line: str) -> None:
+        if self._terminal is not None:
+            with suppress(OSError):
+                os.write(self._terminal, f"{line}\n".encode("utf-8", "backslashreplace"))
+
+    def _leave_terminal(self) -> None:
+        terminal, self._terminal = self._terminal, None
+        if terminal is not None:
+            os.close(terminal)
 
 
 def _raise_descriptor_limit(connections: int) -> None:
@@ -162,15 +196,3 @@ def _is_ours(pidfile: Path) -> bool:
         return pidfile.read_text(encoding="ascii").strip() == str(os.getpid())
     except (OSError, ValueError):
         return False
-
-
-def _load(name: str | None, fail: Callable[[str], NoReturn]) -> Any:
-    """A user's own delivery: an object, or a class that is made without arguments."""
-    if name is None:
-        return None
-    try:
-        found = namedAny(name)
-        return found() if isinstance(found, type) else found
-    except Exception as error:  # noqa: BLE001 - whatever their module raises, the user must see it
-        _log.failure("--delivery {name}", name=name)
-        fail(f"--delivery {name}: {type(error).__name__}: {error}")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from smtpgw.service.config_endpoint import tcp_endpoint
+from smtpgw.service.config_endpoint import check_interface, tcp_endpoint
 from smtpgw.service.config_errors import ConfigError, ConfigErrors
 from smtpgw.service.config_position import Path as KeyPath
-from smtpgw.service.config_read import TOP_KEYS, Surroundings, read_config, read_spool
+from smtpgw.service.config_read import TOP_KEYS, Surroundings, read_config, read_spool, unchecked
 from smtpgw.service.config_schema import DEFAULT_DELIVER, DEFAULT_INTERFACE, DEFAULT_PORT, Config
 from smtpgw.service.config_source import COMMAND_LINE, Document
 from smtpgw.service.config_table import Table
@@ -30,7 +30,7 @@ class StartOptions(Struct, frozen=True):
     What the command line of ``twistd smtpgw`` says. ``None`` and ``()`` mean that it says nothing.
 
     :ivar deliver: of ``domains``.
-    :ivar smarthost: ``HOST:PORT``.
+    :ivar smarthost: ``HOST:PORT``; without a port it is 25.
     """
 
     config: str | None = None
@@ -57,23 +57,30 @@ def config_from_text(
     machine_name: Callable[[], str] = machine_name,
 ) -> Config:
     """
-    The configuration that a TOML text describes.
+    The configuration that a TOML text describes. Code that it names is not loaded.
 
     :param name: of its file, for errors.
     :param environ: may hold ``SMTPGW_SECTION__KEY``.
     :param folder: what relative paths start from; the current folder if not given.
     :raises ConfigErrors: with everything that is wrong.
     """
-    return _read(text, name, environ or {}, folder, machine_name, _nothing)
+    return _read(text, name, environ or {}, Surroundings(_base(folder), machine_name), _nothing)
 
 
-def load_config(path: str | Path, environ: Mapping[str, str], machine_name: Callable[[], str] = machine_name) -> Config:
+def load_config(
+    path: str | Path,
+    environ: Mapping[str, str],
+    machine_name: Callable[[], str] = machine_name,
+    check_target: Callable[[str], None] = unchecked,
+) -> Config:
     """
     The configuration in a file.
 
+    :param check_target: see :class:`~smtpgw.service.config_read.Surroundings`.
     :raises ConfigErrors: with everything that is wrong; also when the file can't be read.
     """
-    return _read(_read_text(path), str(path), environ, _folder_of(path), machine_name, _nothing)
+    around = Surroundings(_folder_of(path), machine_name, check_target)
+    return _read(_read_text(path), str(path), environ, around, _nothing)
 
 
 def config_from_options(
@@ -81,6 +88,7 @@ def config_from_options(
     environ: Mapping[str, str],
     folder: Path | None = None,
     machine_name: Callable[[], str] = machine_name,
+    check_target: Callable[[str], None] = unchecked,
 ) -> Config:
     """
     The configuration that a command line asks for: its file, if it names one, and its options over it.
@@ -89,14 +97,16 @@ def config_from_options(
 
     :param folder: what relative paths of options start from, and those of the environment when there is no file; the
         current folder if not given.
+    :param check_target: see :class:`~smtpgw.service.config_read.Surroundings`.
     :raises ConfigErrors: with everything that is wrong.
     """
-    here = (folder or Path()).absolute()
+    here = _base(folder)
     text, name, base = "", COMMAND_LINE, here
     if options.config is not None:
         path = here / options.config
         text, name, base = _read_text(path, options.config), options.config, _folder_of(path)
-    return _read(text, name, environ, base, machine_name, lambda document: _put_options(document, options, here))
+    around = Surroundings(base, machine_name, check_target)
+    return _read(text, name, environ, around, lambda document: _put_options(document, options, here))
 
 
 def find_spool(path: str | Path | None, environ: Mapping[str, str]) -> Path:
@@ -136,14 +146,12 @@ def _read(
     text: str,
     name: str,
     environ: Mapping[str, str],
-    folder: Path | None,
-    machine_name: Callable[[], str],
+    around: Surroundings,
     put_more: Callable[[Document], list[ConfigError]],
 ) -> Config:
     document = Document(text, name)
     errors = document.put_environment(environ, TOP_KEYS)
     errors += put_more(document)
-    around = Surroundings((folder or Path()).absolute(), machine_name)
     config = read_config(Table(document, errors, set()), around)
     if errors:
         raise ConfigErrors(sorted(dict.fromkeys(errors), key=document.order))
@@ -165,6 +173,10 @@ def _read_text(path: str | Path, name: str | None = None) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigErrors([ConfigError(shown, line, "", "is not UTF-8 text")]) from None
+
+
+def _base(folder: Path | None) -> Path:
+    return (folder or Path()).absolute()
 
 
 def _folder_of(path: str | Path) -> Path:
@@ -207,6 +219,12 @@ def _put_listener(
         text = f"the configuration has {len(listeners)} listeners, and which one is meant can't be said"
         errors.append(ConfigError(COMMAND_LINE, None, option, text))
         return
+    if options.interface is not None:
+        try:
+            check_interface(options.interface)
+        except ValueError as error:
+            errors.append(ConfigError(COMMAND_LINE, None, "--interface", str(error)))
+            return
     port = DEFAULT_PORT if options.port is None else options.port
     endpoint = tcp_endpoint(port, options.interface or DEFAULT_INTERFACE)
     if isinstance(listeners, list) and listeners:

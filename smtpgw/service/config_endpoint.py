@@ -5,13 +5,15 @@ Twisted parses them for good when the listener is bound. Here we find what is wr
 before a process has become a daemon.
 """
 
+from ipaddress import ip_address
+
 from msgspec import Struct
 
 from smtpgw.service.config_errors import nearest
 from smtpgw.service.config_values import count, text
 from smtpgw.service.durations import show
 
-_KNOWN = ("tcp", "tcp4", "tcp6", "ssl", "unix", "systemd", "haproxy")
+_KNOWN = ("tcp", "tcp6", "unix", "systemd", "haproxy")
 _TCP_KEYS = ("port", "interface", "backlog")
 
 
@@ -25,11 +27,6 @@ class Endpoint(Struct, frozen=True):
 
     kind: str
     place: tuple[str, ...] | None
-
-    @property
-    def has_own_tls(self) -> bool:
-        """Whether the endpoint does TLS by itself, before we see an octet."""
-        return self.kind == "ssl"
 
 
 def parse_endpoint(value: object) -> Endpoint:
@@ -47,14 +44,19 @@ def parse_endpoint(value: object) -> Endpoint:
     arguments = [value for name, value in fields[1:] if not name]
     named = {name: value for name, value in fields[1:] if name}
     match kind:
-        case "tcp":
-            return Endpoint(kind, _tcp_place(description, arguments, named))
+        case "tcp" | "tcp6":
+            return Endpoint(kind, _tcp_place(description, arguments, named, "" if kind == "tcp" else "::"))
         case "ssl":
-            _port(description, arguments, named)
+            # Its files would be read by other rules than those of [tls], and its sessions would not count as TLS.
+            raise ValueError(
+                f"{show(description)}: instead of 'ssl:' write 'tcp:' with tls = \"implicit\", and the files in [tls]"
+            )
         case "unix":
             path = arguments[0] if arguments else named.get("address", "")
             if not path:
                 raise ValueError(f"{show(description)} has no path")
+            _check_number(description, "mode", named, 8)
+            _check_number(description, "backlog", named)
             return Endpoint(kind, ("unix", path))
         case "systemd":
             if "index" not in named and "name" not in named and len(arguments) < 2:
@@ -63,6 +65,15 @@ def parse_endpoint(value: object) -> Endpoint:
             if kind not in _installed():
                 raise ValueError(f"{show(description)}: no endpoint '{kind}:' is installed{nearest(kind, _KNOWN)}")
     return Endpoint(kind, None)
+
+
+def check_interface(interface: str) -> None:
+    """:raises ValueError: when it is no address that could be listened on."""
+    try:
+        ip_address(interface)
+    except ValueError:
+        hint = "; did you mean '127.0.0.1'?" if interface == "localhost" else ""
+        raise ValueError(f"the interface {show(interface)} is not an IP address{hint}") from None
 
 
 def tcp_endpoint(port: int, interface: str) -> str:
@@ -89,16 +100,24 @@ def _fields(description: str) -> list[tuple[str, str]]:
     return fields
 
 
-def _tcp_place(description: str, arguments: list[str], named: dict[str, str]) -> tuple[str, ...] | None:
+def _tcp_place(
+    description: str, arguments: list[str], named: dict[str, str], everywhere: str
+) -> tuple[str, ...] | None:
     port = _port(description, arguments, named)
     if len(arguments) > 2 or any(name not in _TCP_KEYS for name in named):
         unknown = next((name for name in named if name not in _TCP_KEYS), None)
         if unknown is None:
             raise ValueError(f"{show(description)}: an IPv6 address needs its colons escaped: interface=\\:\\:1")
         raise ValueError(f"{show(description)}: unknown argument '{unknown}'{nearest(unknown, _TCP_KEYS)}")
+    interface = arguments[1] if len(arguments) == 2 else named.get("interface", everywhere)
+    if interface:
+        try:
+            check_interface(interface)
+        except ValueError as error:
+            raise ValueError(f"{show(description)}: {error}") from None
+    _check_number(description, "backlog", named)
     if port == 0:
         return None
-    interface = named.get("interface", "")
     return ("tcp", str(port), "" if interface == "0.0.0.0" else interface)  # noqa: S104 - compared, not bound
 
 
@@ -108,6 +127,15 @@ def _port(description: str, arguments: list[str], named: dict[str, str]) -> int:
         return count(int(written), 0, 65535)
     except ValueError:
         raise ValueError(f"{show(description)}: {show(written)} is not a port number") from None
+
+
+def _check_number(description: str, name: str, named: dict[str, str], base: int = 10) -> None:
+    if name not in named:
+        return
+    try:
+        count(int(named[name], base), 0)
+    except ValueError:
+        raise ValueError(f"{show(description)}: {name} {show(named[name])} is not a number") from None
 
 
 def _installed() -> frozenset[str]:

@@ -10,17 +10,15 @@ from smtpgw.service.config_errors import not_one_of
 from smtpgw.service.config_table import NOT_AVAILABLE
 from smtpgw.service.config_values import host_and_port, text
 from smtpgw.service.durations import show
-from smtpgw.service.lookups_config import (
-    EveryRecipient,
-    FileRecipients,
-    ListedRecipients,
-    Recipients,
-    local_part,
-)
+from smtpgw.service.lookups_config import EveryRecipient, FileRecipients, Recipients
 
 _PLACEHOLDERS = ("local", "domain", "tag")
 _PYTHON_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*\Z")
-_FAIL = re.compile(r"(?:(5\d\d) )?(?:(5\.\d{1,3}\.\d{1,3}) )?(.*)\Z", re.ASCII)
+_FAIL = re.compile(r"(?:(\d{3})(?: |\Z))?(?:(\d+(?:\.\d+)+)(?: |\Z))?(.*)\Z", re.ASCII)
+"""What looks like a code or a status is one, and must be right: as words it would contradict the real ones."""
+
+_FAIL_CODE = re.compile(r"5[0-5]\d\Z", re.ASCII)
+_FAIL_STATUS = re.compile(r"5\.\d{1,3}\.\d{1,3}\Z", re.ASCII)
 _LONGEST_FAIL_TEXT = 200
 _SMTP_PORT = 25
 
@@ -31,8 +29,13 @@ _VIA_LATER = ("smtps", "lmtp")
 _RECIPIENTS_LATER = ("sqlite", "postgresql", "https", "http", "python")
 
 
-def deliver_in(folder: Path) -> Callable[[object], Via]:
-    """``[[domain]] deliver``. :param folder: what a relative path is relative to."""
+def deliver_in(folder: Path, check_target: Callable[[str], None]) -> Callable[[object], Via]:
+    """
+    ``[[domain]] deliver``.
+
+    :param folder: what a relative path is relative to.
+    :param check_target: of ``python:``; raises ValueError.
+    """
 
     def read(value: object) -> Via:
         url = text(value)
@@ -45,7 +48,7 @@ def deliver_in(folder: Path) -> Callable[[object], Via]:
             case "smtp":
                 return _smtp(rest)
             case "python":
-                return ViaSink(f"python:{_python(rest)}")
+                return ViaSink(f"python:{_python(rest, check_target)}")
             case "discard":
                 return _discard(rest)
             case _:
@@ -78,11 +81,9 @@ def via(mx_port: int) -> Callable[[object], Via]:
 
 
 def recipients_in(folder: Path) -> Callable[[object], Recipients]:
-    """``[[domain]] recipients``. :param folder: what a relative path is relative to."""
+    """``[[domain]] recipients`` where it is no list. :param folder: what a relative path is relative to."""
 
     def read(value: object) -> Recipients:
-        if isinstance(value, list):
-            return ListedRecipients(tuple(map(local_part, value)))
         written = text(value)
         if written == "*":
             return EveryRecipient()
@@ -116,9 +117,10 @@ def _smtp(rest: str) -> ViaHost:
     return ViaHost(host, number)
 
 
-def _python(rest: str) -> str:
+def _python(rest: str, check_target: Callable[[str], None]) -> str:
     if not _PYTHON_NAME.match(rest):
         raise ValueError(f"{show(rest)} is not a name in a module, such as 'python:package.module:name'")
+    check_target(rest)
     return rest
 
 
@@ -133,5 +135,10 @@ def _fail(rest: str) -> Reply:
     match = _FAIL.match(rest)
     if match is None or not rest.isascii() or len(rest) > _LONGEST_FAIL_TEXT:
         raise ValueError(f"the text after 'fail:' is at most {_LONGEST_FAIL_TEXT} ASCII characters on one line")
+    code, status = match[1] or "550", match[2] or "5.7.1"
+    if not _FAIL_CODE.match(code):
+        raise ValueError(f"{show(code)} is not the code of a failure for good, 500 to 559")
+    if not _FAIL_STATUS.match(status):
+        raise ValueError(f"{show(status)} is not a status that fits {code}, such as 5.7.1")
     words = match[3].strip() or "Mail to this domain is not accepted"
-    return Reply(int(match[1] or 550), match[2] or "5.7.1", (words,))
+    return Reply(int(code), status, (words,))

@@ -31,13 +31,17 @@ from smtpgw.service.config_schema import (
 )
 from smtpgw.service.config_table import NOT_AVAILABLE, Table
 from smtpgw.service.config_tls import check_authorities, check_certificate
-from smtpgw.service.durations import show
-from smtpgw.service.lookups_config import FileRecipients, read_recipients
+from smtpgw.service.durations import duration_text, show
+from smtpgw.service.lookups_config import FileRecipients, ListedRecipients, Recipients, local_part, read_recipients
 
 TOP_KEYS = frozenset(
     {"hostname", "spool", "listen", "tls", "limits", "relay", "domain", "route", "delivery", "dns", "log"}
 )
 _LATER = ("workers", "user", "policy", "dkim", "http")
+
+
+def unchecked(_: str) -> None:
+    """Leaves it to the start whether a target can be loaded."""
 
 
 class Surroundings(Struct, frozen=True):
@@ -46,10 +50,12 @@ class Surroundings(Struct, frozen=True):
 
     :ivar folder: absolute; relative paths start there.
     :ivar machine_name: the host name if the configuration has none; called at most once.
+    :ivar check_target: tries whether the target of ``python:`` can be loaded; raises ValueError.
     """
 
     folder: Path
     machine_name: Callable[[], str]
+    check_target: Callable[[str], None] = unchecked
 
 
 def read_config(root: Table, around: Surroundings) -> Config:
@@ -68,7 +74,7 @@ def read_config(root: Table, around: Surroundings) -> Config:
             tls=tls,
             limits=_read_limits(root.table("limits")),
             relay=relay,
-            domains=_read_domains(root, around.folder),
+            domains=_read_domains(root, around),
             routes=tuple(_read_route(table, delivery) for table in root.tables("route")),
             delivery=delivery,
             dns=_read_dns(root.table("dns")),
@@ -113,9 +119,7 @@ def _read_tls(table: Table, folder: Path) -> TlsConfig:
         if certificate is None and key is not None:
             table.error("key", "a key without a certificate")
         elif certificate is not None and key is not None:
-            wrong = check_certificate(certificate, key)
-            if wrong:
-                name, text = wrong
+            for name, text in check_certificate(certificate, key):
                 table.error(name if name in table else "certificate", text)
         if ca is not None:
             trouble = check_authorities(ca)
@@ -157,12 +161,8 @@ def _read_listener(
             table.error("endpoint", f"{show(description)} is the endpoint of another listener, too")
         if endpoint.place is not None:
             places.add(endpoint.place)
-        listen_tls = table.one("tls", values.member(ListenTls), ListenTls.OFF if endpoint.has_own_tls else offered)
-        if endpoint.has_own_tls and listen_tls is not ListenTls.OFF:
-            table.error(
-                "tls", f"an 'ssl:' endpoint does TLS by itself: 'off', or 'tcp:' with tls = '{listen_tls.value}'"
-            )
-        elif listen_tls is not ListenTls.OFF and tls.certificate is None:
+        listen_tls = table.one("tls", values.member(ListenTls), offered)
+        if listen_tls is not ListenTls.OFF and tls.certificate is None:
             table.error("tls", f"'{listen_tls.value}' needs a certificate in [tls]")
         return ListenConfig(
             endpoint=description,
@@ -190,11 +190,11 @@ def _read_limits(table: Table) -> LimitsConfig:
         )
 
 
-def _read_domains(root: Table, folder: Path) -> tuple[DomainConfig, ...]:
+def _read_domains(root: Table, around: Surroundings) -> tuple[DomainConfig, ...]:
     seen: set[str] = set()
     domains = []
     for table in root.tables("domain"):
-        domain = _read_domain(table, folder)
+        domain = _read_domain(table, around)
         if domain.name in seen:
             table.error("name", f"{show(domain.name)} stands in another [[domain]], too")
         if domain.name:
@@ -203,13 +203,13 @@ def _read_domains(root: Table, folder: Path) -> tuple[DomainConfig, ...]:
     return tuple(domains)
 
 
-def _read_domain(table: Table, folder: Path) -> DomainConfig:
+def _read_domain(table: Table, around: Surroundings) -> DomainConfig:
     with table:
         table.later("aliases")
         name = table.needed("name", values.domain_name, "")
         default = DomainConfig(name)
-        deliver = deliver_in(folder)
-        recipients = table.one("recipients", recipients_in(folder), default.recipients)
+        deliver = deliver_in(around.folder, around.check_target)
+        recipients = _read_recipients(table, around.folder, default.recipients)
         if isinstance(recipients, FileRecipients):
             try:
                 read_recipients(recipients.path, name)
@@ -223,6 +223,12 @@ def _read_domain(table: Table, folder: Path) -> DomainConfig:
             subaddress=table.one("subaddress", values.subaddress, default.subaddress),
             deliver=table.one("deliver", deliver, deliver(DEFAULT_DELIVER)),
         )
+
+
+def _read_recipients(table: Table, folder: Path, default: Recipients) -> Recipients:
+    if table.is_array("recipients"):
+        return ListedRecipients(table.many("recipients", local_part, ()))
+    return table.one("recipients", recipients_in(folder), default)
 
 
 def _read_route(table: Table, delivery: DeliveryConfig) -> RouteConfig:
@@ -244,12 +250,17 @@ def _read_delivery(table: Table) -> DeliveryConfig:
     default = DeliveryConfig()
     with table:
         retry = table.many("retry", values.duration, default.retry_seconds, empty="needs a delay; the last one repeats")
+        expire = table.one("expire", values.duration, default.expire_seconds)
+        warn = table.one("warn", values.duration_or_zero, default.warn_seconds)
+        if "warn" in table and warn > expire:
+            # The default of warn may well be later: who has shortened expire alone need not know of it.
+            table.error("warn", f"nobody would ever be warned: mail expires after {duration_text(expire)}; 0 for never")
         return DeliveryConfig(
             port=table.one("port", values.port, default.port),
             paused=table.one("paused", values.flag, default.paused),
             retry_seconds=retry,
-            expire_seconds=table.one("expire", values.duration, default.expire_seconds),
-            warn_seconds=table.one("warn", values.duration_or_zero, default.warn_seconds),
+            expire_seconds=expire,
+            warn_seconds=warn,
             connections_per_site=table.one("connections_per_site", values.count, default.connections_per_site),
             messages_per_connection=table.one("messages_per_connection", values.count, default.messages_per_connection),
             connect_timeout_seconds=table.one("connect_timeout", values.duration, default.connect_timeout_seconds),

@@ -106,8 +106,10 @@ class Document:
                 continue
             parts = name[len(PREFIX) :].lower().split("__")
             if len(parts) == 1 and parts[0] not in top_keys:
-                if get_close_matches(parts[0], top_keys, cutoff=0.85):
-                    errors.append(ConfigError(ENVIRONMENT, None, name, f"unknown key '{parts[0]}'"))
+                near = get_close_matches(parts[0], top_keys, n=1, cutoff=0.85)
+                if near:
+                    text = f"unknown key '{parts[0]}'; did you mean '{PREFIX}{near[0].upper()}'?"
+                    errors.append(ConfigError(ENVIRONMENT, None, name, text))
                 continue
             path: Path = tuple(int(part) if part.isdecimal() and part.isascii() else part for part in parts)
             if "" in path or isinstance(path[0], int):
@@ -154,9 +156,16 @@ def _with(here: Any, path: Path, depth: int, value: object) -> Any:
     if not isinstance(array, list):
         raise LookupError(f"{path_text(path[:depth])} is not an array")  # noqa: TRY004 - likewise
     if key > min(len(array), _MOST_ELEMENTS):
-        raise LookupError(f"[{key}] would leave a gap: the array has {len(array)} elements")
+        raise LookupError(_no_such_index(path[:depth], key, len(array)))
     old = array[key] if key < len(array) else None
     return [*array[:key], _with(old, path, depth + 1, value), *array[key + 1 :]]
+
+
+def _no_such_index(path: Path, index: int, length: int) -> str:
+    if length > _MOST_ELEMENTS:
+        return f"{path_text(path)}[{index}] is too far behind: a variable may set one of the first {_MOST_ELEMENTS}"
+    known = f"the last one is {path_text(path)}[{length - 1}]" if length else "there is none yet"
+    return f"there is no {path_text(path)}[{index}]: {known}, {path_text(path)}[{length}] would be new"
 
 
 def _variable_value(raw: str) -> object:

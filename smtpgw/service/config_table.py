@@ -41,6 +41,10 @@ class Table:
         """Whether the key is there and says that there is none."""
         return self._values.get(key) == []
 
+    def is_array(self, key: str) -> bool:
+        """Whether the key is there, with a list."""
+        return isinstance(self._values.get(key), list)
+
     def __enter__(self) -> "Table":
         """Closed at the end of the block."""
         return self

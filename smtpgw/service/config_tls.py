@@ -6,28 +6,31 @@ from pathlib import Path
 _LARGEST_FILE_OCTETS = 16 * 2**20
 
 
-def check_certificate(certificate: Path, key: Path) -> tuple[str, str] | None:
+def check_certificate(certificate: Path, key: Path) -> list[tuple[str, str]]:
     """
-    What is wrong with a certificate chain and its key: which key of ``[tls]``, and why.
+    All that is wrong with a certificate chain and its key: which key of ``[tls]``, and why.
 
     Reads both files: blocks for a moment.
     """
+    troubles: list[tuple[str, str]] = []
     for name, path, mark in (("certificate", certificate, "CERTIFICATE-----"), ("key", key, "PRIVATE KEY-----")):
         trouble = _check_pem(path, mark)
-        if trouble:
-            return name, trouble
+        if trouble and trouble not in (told for _, told in troubles):
+            troubles.append((name, trouble))
+    if troubles:
+        return troubles
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         # Without the callback OpenSSL would ask for the key's password on the terminal.
         context.load_cert_chain(certificate, key, password=_no_password)
     except ValueError:
-        return "key", f"{key} is encrypted; a gateway that starts by itself can't ask for the password"
+        return [("key", f"{key} is encrypted; a gateway that starts by itself can't ask for the password")]
     except OSError as error:
         reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
         if reason == "KEY_VALUES_MISMATCH":
-            return "key", f"{key} is not the key of {certificate}"
-        return "certificate", f"{certificate} and {key} can't be used: {reason}"
-    return None
+            return [("key", f"{key} is not the key of {certificate}")]
+        return [("certificate", f"{certificate} and {key} can't be used: {reason}")]
+    return []
 
 
 def check_authorities(path: Path) -> str | None:

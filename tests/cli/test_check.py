@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from pathlib import Path
 
 from smtpgw.cli.exits import Exit
 from tests.cli.running import CommandTestCase
@@ -38,6 +40,24 @@ class CheckTests(CommandTestCase):
         self.assertEqual(
             errors[1], {"file": "FILE", "line": 3, "key": "log.lewel", "text": "unknown key; did you mean 'level'?"}
         )
+
+    def test_handlers(self) -> None:
+        """Code that the configuration names is loaded, from the current folder, too, and what it raises is one line."""
+        text = '[[domain]]\nname = "a.example"\ndeliver = "python:%s:f"\n'
+        self.patch(sys, "path", list(sys.path))
+        self.addCleanup(os.chdir, Path.cwd())
+        os.chdir(self.folder)
+        (self.folder / "handlers_of_check.py").write_text("async def f(message): pass\n")
+        (self.folder / "broken_of_check.py").write_text("raise ValueError('two\\nlines')\n")
+        (self.folder / "exiting_of_check.py").write_text("raise SystemExit(3)\n")
+        self.assertEqual(self.check(text % "handlers_of_check")[0], 0)
+        for module, words in (
+            ("missing_of_check", "there is no module 'missing_of_check'"),
+            ("broken_of_check", "importing 'broken_of_check' failed: ValueError: two lines"),
+            ("exiting_of_check", "importing 'exiting_of_check' failed: SystemExit: 3"),
+        ):
+            status, _, err = self.check(text % module)
+            self.assertEqual((status, err), (Exit.CONFIG, f"FILE:3: domain[0].deliver: {words}\n"))
 
     def test_environment(self) -> None:
         """What the gateway would read there counts."""

@@ -1,6 +1,9 @@
 """Tests of :mod:`smtpgw.cli.demo` and :mod:`smtpgw.cli.demo_view`."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +55,11 @@ class _ViewTestCase(SynchronousTestCase):
         entry = _entry(queue_id, local, domain, **options)
         return self.view.apply(Attempted(entry, 0, outcome, "site", NO_DELAYS), 102.5)
 
-    def picture(self, width: int = 100) -> str:
+    def picture(self, width: int = 100, height: int = 30) -> str:
         """As on a terminal, without colours."""
         output = io.StringIO()
-        console = Console(file=output, width=width, height=30, force_terminal=True, color_system=None)
-        console.print(self.view.render(103.0, "title"))
+        console = Console(file=output, width=width, height=height, force_terminal=True, color_system=None)
+        console.print(self.view.render(103.0, "title", width, height))
         return output.getvalue()
 
 
@@ -140,6 +143,24 @@ class PictureTests(_ViewTestCase):
         for recipient in self.view.rows:
             self.assertTrue(any(recipient in line for line in lines), recipient)
 
+    def test_small_terminal(self) -> None:
+        """80 columns and 24 lines: one line for each message, the last reply cut."""
+        self.view = DemoView(expectations(USUAL))
+        for number, recipient in enumerate(self.view.rows, 1):
+            local, _, domain = recipient.partition("@")
+            self.queue(number, local, domain)
+            self.attempt(Delayed("4.0.0", "x", reply=reply(451, "4.7.1", "long words " * 30)), number, local, domain)
+        for width, height in ((80, 24), (95, 60), (200, 23)):
+            lines = self.picture(width, height).splitlines()
+            self.assertEqual(len(lines), len(self.view.rows) + 2)
+            self.assertLessEqual(max(map(len, lines)), width)
+            for recipient, line in zip(self.view.rows, lines[1:], strict=False):
+                self.assertTrue(line.startswith(f"{recipient} "), line)
+                self.assertIn(" delayed ", line)
+                self.assertIn(" 1  451 4.7.1 long words", line)
+        self.assertIn("…", self.picture(80, 24))
+        self.assertIn("╭", self.picture(100, 24))
+
     def test_hostile_reply(self) -> None:
         """A reply can neither move the cursor nor use the markup of the terminal library."""
         self.queue()
@@ -187,6 +208,20 @@ class RunTests(TestCase):
         bounce = next(path for path in (folder / "mail").rglob("new/*") if path.is_file()).read_bytes()
         self.assertIn(b"erin@strict.example", bounce)
         self.assertIn("relayed   dave@backup.example", output.getvalue())
+
+    def test_broken_pipe(self) -> None:
+        """Whoever reads one line and goes away ends it, quietly."""
+        with subprocess.Popen(
+            [sys.executable, "-c", "import sys; from smtpgw.cli.main import main; sys.exit(main())", "demo", "--fast"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        ) as running:
+            assert running.stdout is not None
+            assert running.stderr is not None
+            self.assertIn(b"queued", running.stdout.readline())
+            running.stdout.close()
+            self.assertEqual((running.stderr.read(), running.wait(20)), (b"", 0))
 
     async def test_interrupted(self) -> None:
         """Cancelling stops everything: trial finds nothing left in the reactor."""

@@ -44,8 +44,23 @@ class TableTests(SynchronousTestCase):
 
     def test_no_colour(self) -> None:
         """NO_COLOR, and terminals that can't."""
-        for environ in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-            self.assertEqual(self.table(Terminal(), ("a", 5), **environ), "NAME  COUNT\na         5\n")
+        self.assertEqual(self.table(Terminal(), ("a", 5), TERM="dumb"), "NAME  COUNT\na         5\n")
+        shown = self.table(Terminal(), ("a", 5), NO_COLOR="1")
+        self.assertIn("────", shown)
+        self.assertNotIn("\x1b", shown)
+
+    def test_fits_without_colour(self) -> None:
+        """NO_COLOR leaves long cells folded into the terminal's width."""
+        shown = self.table(Terminal(), ("a", "word " * 40), NO_COLOR="1", COLUMNS="60")
+        self.assertLessEqual(max(map(len, shown.splitlines())), 60)
+
+    def test_narrow(self) -> None:
+        """Where columns would break words into letters, each row is a block; a table that fits stays one."""
+        long = "bob@a-rather-long-domain.example"
+        self.assertEqual(
+            self.table(Terminal(), (long, 5), ("b", ""), COLUMNS="17"), f"NAME   {long}\nCOUNT  5\n\nNAME   b\n"
+        )
+        self.assertIn("────", self.table(Terminal(), ("a", 5), COLUMNS="17"))
 
 
 class JsonTests(SynchronousTestCase):

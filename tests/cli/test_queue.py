@@ -44,6 +44,21 @@ class QueueTestCase(CommandTestCase):
         self.patch(WallClock, "time", lambda _: NOW)
 
 
+class PausedTests(QueueTestCase):
+    """While delivery is paused."""
+
+    def test_said(self) -> None:
+        """Both list and summary say so on a line of their own, JSON does not; a running delivery is not mentioned."""
+        summary = {"messages": 0, "recipients": 0, "by_state": {}, "by_site": []}
+        for paused, line in ((True, "delivery is paused\n"), (False, "")):
+            self.answers.update(
+                {"queue.list": [], "stats": {"paused": paused}, "queue.summary": {**summary, "paused": paused}}
+            )
+            self.assertEqual(self.run_command("queue", "list").out, f"No message.\n{line}")
+            self.assertTrue(self.run_command("queue", "summary").out.endswith(f"\n{line}"))
+            self.assertEqual(self.run_command("queue", "list", "--json").out, "[]\n")
+
+
 class ListTests(QueueTestCase):
     """smtpgw queue list"""
 
@@ -150,7 +165,7 @@ class ListTests(QueueTestCase):
         self.serve(101)
         ran = self.run_command("queue", "list")
         self.assertEqual(len(ran.out.splitlines()), 101)
-        self.assertEqual(ran.err, "There are more than 100 messages; --limit shows them.\n")
+        self.assertEqual(ran.err, "There are more; --limit N shows more of them, --limit 0 all.\n")
         self.serve(100)
         self.assertEqual(self.run_command("queue", "list").err, "")
 

@@ -47,6 +47,38 @@ class SendTests(CommandTestCase):
         self.assertEqual((parsed["From"], parsed["Bcc"]), ('"The List" <list@a.example>', None))
         self.assertTrue(content.endswith(b"body\r\n.\r\nmore\r\n"))
 
+    def test_habits_of_sendmail(self) -> None:
+        """Options that mean nothing here change nothing; -oi is -i, -r is -f."""
+        self.run_command(
+            *(
+                "send",
+                "-bm",
+                "-oi",
+                "-oem",
+                "-odi",
+                "-v",
+                "-N",
+                "never",
+                "-R",
+                "hdrs",
+                "-O",
+                "A=b",
+                "-r",
+                "l@a.example",
+            ),
+            "x@x.example",
+            octets=_MESSAGE,
+        )
+        arguments, content = self.sent()
+        self.assertEqual(arguments, {"from": "l@a.example", "to": ["x@x.example"]})
+        self.assertTrue(content.endswith(b"body\r\n.\r\nmore\r\n"))
+
+    def test_other_modes(self) -> None:
+        """A mode that would do something else is refused, not taken for handing in."""
+        ran = self.run_command("send", "-bs", "x@x.example", octets=_MESSAGE)
+        self.assertEqual((ran.status, self.calls), (Exit.USAGE, []))
+        self.assertIn("-bs is not available", ran.err)
+
     def test_null_path(self) -> None:
         """Both ways to write it; From then names the user."""
         for path in ("", "<>"):

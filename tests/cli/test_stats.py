@@ -24,6 +24,14 @@ class StatsTests(CommandTestCase):
             ],
         )
 
+    def test_paused(self) -> None:
+        """It is said, not counted."""
+        self.answers["stats"] = {"paused": True, "a": 1}
+        self.assertEqual(self.run_command("stats").out, "delivery is paused\na  1\n")
+        self.assertTrue(json.loads(self.run_command("stats", "--json").out)["paused"])
+        self.answers["stats"] = {"paused": False, "a": 1}
+        self.assertEqual(self.run_command("stats").out, "a  1\n")
+
     def test_json(self) -> None:
         """As the gateway gave it."""
         self.answers["stats"] = {"started_at": 1000.0, "a": 1}

@@ -78,6 +78,18 @@ class HeaderTests(SynchronousTestCase):
         found = submit(b"\nx\n").complete("me@a.example", 'A "B" \\', 0.0, lambda: "<1@a>")
         self.assertIn(b'From: "A \\"B\\" \\\\" <me@a.example>\r\n', found)
 
+    def test_full_name_beyond_ascii(self) -> None:
+        """As encoded words, folded where it is long, and the address as it was."""
+        for name in ("Jörg Müller", "日本語" * 40):
+            found = submit(b"\nx\n").complete("me@a.example", name, 0.0, lambda: "<1@a>")
+            header = found.partition(b"\r\n\r\n")[0]
+            self.assertTrue(header.isascii())
+            self.assertLess(max(map(len, header.split(b"\r\n"))), 100)
+            (address,) = message_from_bytes(found, policy=policy.SMTP)["From"].addresses
+            # Python's parser leaves the space between two encoded words, which RFC 2047 section 6.2 takes away.
+            self.assertEqual(address.display_name.replace(" ", ""), name.replace(" ", ""))
+            self.assertEqual(address.addr_spec, "me@a.example")
+
     def test_full_name_can_not_add_fields(self) -> None:
         """A line end in a name is no line end in the header."""
         self.assertRaises(
@@ -130,6 +142,13 @@ class RecipientTests(SynchronousTestCase):
         """Addresses in UTF-8."""
         found = submit("To: jörg@bücher.example\n\n".encode(), takes_recipients=True)
         self.assertEqual(found.recipients, ["jörg@bücher.example"])
+
+    def test_unreadable(self) -> None:
+        """A field that can't be read is told as such; one that says that it names nobody is taken for that."""
+        for field in (b"To: ;\n", b"To: <>\n", b"To: ,\n"):
+            error = self.assertRaises(NotAMessage, submit, field + b"\nx\n", takes_recipients=True)
+            self.assertIn("the To field can't be ", str(error))
+        self.assertEqual(submit(b"To: undisclosed-recipients:;\n\nx\n", takes_recipients=True).recipients, [])
 
     def test_wrong(self) -> None:
         """What is no address is refused, not guessed; a flood is not taken apart."""

@@ -3,10 +3,11 @@
 # mypy: no-check-untyped-defs
 
 import io
+import os
 import sys
 from pathlib import Path
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 from twisted.mail.smtp import IMessageDelivery, SMTPBadRcpt
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
@@ -86,8 +87,42 @@ class ServiceTests(TestCase):
     def test_unknown_delivery(self):
         """A --delivery that can't be imported is one line and status 1."""
         line = self.exit_line(self.make("no.such.module"), "privilegedStartService")
-        self.assertTrue(line.startswith("smtpgw: --delivery no.such.module: "))
+        self.assertTrue(line.startswith("smtpgw: --delivery: no.such.module: "))
         self.assertEqual(line.count("\n"), 1)
+
+    async def test_daemon(self) -> None:
+        """A daemon says it on the terminal it came from, ends its parent's wait, and leaves no pid file."""
+        first = self.make()
+        first.startService()
+        port = first._gateway.port(0)
+        terminal, status = os.pipe(), os.pipe()
+        self.patch(application, "_STANDARD_ERROR", terminal[1])
+        pidfile = Path(self.mktemp())
+        pidfile.write_text(str(os.getpid()))
+        options = {"nodaemon": False, "logger": "x", "pidfile": str(pidfile)}
+        service = self.make(port=port, options=options)
+        service.setServiceParent(MultiService())
+        options["statusPipe"] = status[1]
+        self.assertEqual(self.exit_line(service, "privilegedStartService"), "")
+        os.close(terminal[1])
+        said = f"smtpgw: cannot listen on tcp:{port}:interface=127.0.0.1: Address already in use\n"
+        for descriptor, octets in ((terminal[0], said.encode()), (status[0], b"1 smtpgw cannot start")):
+            with os.fdopen(descriptor, "rb") as stream:
+                self.assertEqual(stream.read(), octets)
+        self.assertFalse(pidfile.exists())
+        await first.stopService()
+
+    async def test_terminal_is_left(self) -> None:
+        """A daemon that serves has let go of the terminal."""
+        terminal = os.pipe()
+        self.patch(application, "_STANDARD_ERROR", terminal[1])
+        service = self.make(options={"nodaemon": False, "logger": "x"})
+        service.setServiceParent(MultiService())
+        os.close(terminal[1])
+        service.startService()
+        with os.fdopen(terminal[0], "rb") as stream:
+            self.assertEqual(stream.read(), b"")
+        await service.stopService()
 
     async def test_descriptors(self):
         """The soft limit of descriptors is raised to what the configured connections need, as far as it may be."""

@@ -277,6 +277,14 @@ class EnvironmentTests(SynchronousTestCase):
             [r"environment: SMTPGW_DELIVERY__PORT: '25\npaused = true' is not a whole number"],
         )
 
+    def test_index_beyond_the_end(self) -> None:
+        """The last index there is, and the next, are said."""
+        variable = "environment: SMTPGW_LISTEN__7__TLS: "
+        self.assertEqual(
+            mistakes("[[listen]]\nendpoint = 'tcp:25'\n", {"SMTPGW_LISTEN__7__TLS": "off"}),
+            [f"{variable}there is no listen[7]: the last one is listen[0], listen[1] would be new"],
+        )
+
     def test_errors_are_named_by_the_variable(self) -> None:
         """Whoever made the mistake finds it."""
         self.assertEqual(
@@ -294,8 +302,8 @@ class EnvironmentTests(SynchronousTestCase):
             ),
             [
                 "environment: SMTPGW_DELIVERY__: is not of the form SMTPGW_SECTION__KEY",
-                "environment: SMTPGW_HOSTNAMES: unknown key 'hostnames'",
-                "environment: SMTPGW_LISTEN__3__TLS: [3] would leave a gap: the array has 0 elements",
+                "environment: SMTPGW_HOSTNAMES: unknown key 'hostnames'; did you mean 'SMTPGW_HOSTNAME'?",
+                "environment: SMTPGW_LISTEN__3__TLS: there is no listen[3]: there is none yet, listen[0] would be new",
                 "environment: SMTPGW_HOSTNAME__X: a table is not a text on one line that says something",
                 "environment: SMTPGW_RELAY__NETWORKS[1]: 'x' is not a network such as '10.0.0.0/8' or '2001:db8::/32'",
                 "environment: SMTPGW_DELIVERY__PORT: 'x' is not a whole number",

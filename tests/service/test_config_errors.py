@@ -161,12 +161,53 @@ class ValueTests(SynchronousTestCase):
             self.assert_mistake(f"[[listen]]\nendpoint = '{endpoint}'", end)
 
     def test_endpoint_with_its_own_tls(self) -> None:
-        """Offering STARTTLS within TLS makes no sense."""
-        text = "[[listen]]\nendpoint = 'ssl:465:privateKey=k.pem'\n"
-        self.assert_mistake(text)
-        self.assert_mistake(
-            text + "tls = 'implicit'", "an 'ssl:' endpoint does TLS by itself: 'off', or 'tcp:' with tls = 'implicit'"
+        """Its files would be told too late; tls = "implicit" does the same with those of [tls]."""
+        for endpoint in ("ssl:465:privateKey=k.pem", "ssl:465"):
+            self.assert_mistake(
+                f"[[listen]]\nendpoint = '{endpoint}'\n",
+                "instead of 'ssl:' write 'tcp:' with tls = \"implicit\", and the files in [tls]",
+            )
+
+    def test_interfaces(self) -> None:
+        """What is no address can't be listened on; numbers of an endpoint are numbers."""
+        for endpoint, end in (
+            ("tcp:4005:interface=1.2.3.4.5", "the interface '1.2.3.4.5' is not an IP address"),
+            ("tcp:4005:interface=localhost", "is not an IP address; did you mean '127.0.0.1'?"),
+            ("tcp6:4005:interface=mx.example", "the interface 'mx.example' is not an IP address"),
+            ("tcp:25:backlog=many", "backlog 'many' is not a number"),
+            ("unix:/run/x:mode=rwx", "mode 'rwx' is not a number"),
+        ):
+            self.assert_mistake(f"[[listen]]\nendpoint = '{endpoint}'", end)
+        self.assert_mistake("[[listen]]\nendpoint = 'tcp6:25:interface=\\:\\:1:backlog=5'")
+        self.assert_mistake("[[listen]]\nendpoint = 'unix:/run/x:mode=660'")
+
+    def test_every_recipient_of_a_list(self) -> None:
+        """Two wrong entries are two mistakes, each with its line."""
+        text = '[[domain]]\nname = "a.example"\nrecipients = [\n"a b",\n"bob",\n"c@d"]\n'
+        self.assertEqual(
+            [line.partition(": ")[0] + line.partition(": ")[2].partition(":")[0] for line in mistakes(text)],
+            ["f:4domain[0].recipients[0]", "f:6domain[0].recipients[2]"],
         )
+
+    def test_failures_by_route(self) -> None:
+        """The code of fail: is one of a failure for good, and its status fits it."""
+        for via, end in (
+            ("fail:999 9.9 x", "'999' is not the code of a failure for good, 500 to 559"),
+            ("fail:250 2.0.0 Ok", "'250' is not the code of a failure for good, 500 to 559"),
+            ("fail:451", "'451' is not the code of a failure for good, 500 to 559"),
+            ("fail:550 4.1.1 x", "'4.1.1' is not a status that fits 550, such as 5.7.1"),
+            ("fail:550 5.1 x", "'5.1' is not a status that fits 550, such as 5.7.1"),
+            ("fail:5.1.2345 x", "'5.1.2345' is not a status that fits 550, such as 5.7.1"),
+        ):
+            self.assert_mistake(f"[[route]]\nvia = '{via}'", end)
+
+    def test_warning_after_the_end(self) -> None:
+        """A warning that would never be sent is a slip; a short life alone is none."""
+        self.assert_mistake(
+            '[delivery]\nexpire = "1h"\nwarn = "2h"', "nobody would ever be warned: mail expires after 1h; 0 for never"
+        )
+        self.assert_mistake('[delivery]\nexpire = "1h"')
+        self.assert_mistake('[delivery]\nexpire = "1h"\nwarn = 0')
 
     def test_domains(self) -> None:
         """Twice the same, or nothing that mail could go to."""

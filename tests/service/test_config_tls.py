@@ -92,6 +92,12 @@ class TlsTests(SynchronousTestCase):
         ):
             self.assertEqual(self.mistake(f"[tls]\n{tls}"), mistake)
 
+    def test_both_missing(self) -> None:
+        """Two files that aren't there are two mistakes; one file for both is one."""
+        errors = self.assertRaises(ConfigErrors, self.read, '[tls]\ncertificate = "a.pem"\nkey = "b.pem"').errors
+        self.assertEqual([(error.line, error.key) for error in errors], [(2, "tls.certificate"), (3, "tls.key")])
+        self.assertIn("a.pem can't be read", self.mistake('[tls]\ncertificate = "a.pem"'))
+
     def test_damaged(self) -> None:
         """What looks like PEM and is not."""
         self.assertIn(
