@@ -24,6 +24,14 @@ class TallyTests(SynchronousTestCase):
         )
         self.assertEqual((counts["messages_received"], counts["octets_received"]), (2, 6))
 
+    def test_our_own(self):
+        """Our notifications to senders are counted apart: nobody handed them in."""
+        house = House()
+        house.submit("x@nowhere.test")
+        house.run(1)
+        counts = house.tally.snapshot()
+        self.assertEqual((counts["messages_received"], counts["notifications_made"]), (1, 1))
+
     def test_new(self):
         """A new gateway has counted nothing, and says so."""
         self.assertEqual(set(Tally().snapshot().values()), {0})
