@@ -3,6 +3,7 @@
 #   make run     a gateway on 127.0.0.1:2525
 #   make test    the whole test suite
 #   make gate    formatting, lint, types, spelling, dead code
+#   make oldest  the tests but for those with real programs, on the oldest Twisted that setup.cfg allows
 #   make rfcs    docs/rfc-support.rst, anew
 #   make clean   takes all of it away again
 
@@ -15,7 +16,10 @@ BIN := $(VENV)/bin
 MADE_FROM := setup.cfg setup.py smtpgw/version.py
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --use-pep517
 
-.PHONY: run test gate rfcs clean
+OLDEST := $(shell sed -n 's/^ *Twisted\[tls\] >= *//p' setup.cfg)
+ROOMS := $(sort $(patsubst tests/%/__init__.py,tests.%,$(filter-out tests/integration/%,$(wildcard tests/*/__init__.py))))
+
+.PHONY: run test gate oldest rfcs clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -35,6 +39,12 @@ test: $(VENV)/.installed-test
 
 gate: $(VENV)/.installed-gate
 	@$(BIN)/python tests/gate.py $(GATE)
+
+oldest:
+	@$(MAKE) --no-print-directory VENV=.venv-oldest .venv-oldest/.installed-test
+	@.venv-oldest/bin/python -m pip --disable-pip-version-check install --quiet 'Twisted[tls]==$(OLDEST)'
+	@echo "Running the tests on Twisted $(OLDEST)."
+	@.venv-oldest/bin/python -b -m twisted.trial --reporter=summary $(ROOMS)
 
 rfcs: $(VENV)/.installed
 	@$(BIN)/python docs/rfc_support.py
@@ -66,6 +76,6 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-oldest build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	rm -f twisted/plugins/dropin.cache
 	find smtpgw twisted tests docs benchmarks -name __pycache__ -prune -exec rm -rf {} +
