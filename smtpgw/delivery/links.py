@@ -82,6 +82,7 @@ class LinkBoard:
         self._remove = remove
         self._last_link_id = 0
         self._suspects = 0
+        self._takes_newest = False
         self._most_suspects = max(1, int(rules.links * rules.suspects_share))
         self._most_unproven = max(1, rules.links - rules.links // 10)
         self._ring: deque[Site] = deque()
@@ -282,7 +283,9 @@ class LinkBoard:
             for _ in range(len(ring)):
                 if not self._has_place(ring[0]):
                     break
-                site = ring.popleft()
+                # The oldest and the newest in turn: a line of silent hosts must not be a queue for one that answers.
+                self._takes_newest = not self._takes_newest
+                site = ring.pop() if self._takes_newest else ring.popleft()
                 site.in_ring = False
                 self._open(now, site)
 

@@ -29,6 +29,8 @@ _SLOW_SECONDS = 0.25
 """From this mean transaction time on, an item is worth a link of its own, and nothing is sent behind a pending dot."""
 
 
+_LONGER = 1.5
+
 _DEFERRALS = 2
 """How often in a row a host may put off whole messages before another is tried."""
 
@@ -288,7 +290,9 @@ class Site:
             del self._deferrals[hop.address]
             address = self._addresses.setdefault(hop.address, _AddressTrouble())
             address.failures += 1
-            address.until = schedule.after(address.failures, now, random)
+            # Longer than a message that was put off waits itself, or it would meet the same host again.
+            wait = schedule.after(address.failures + _DEFERRALS, now, random) - now
+            address.until = now + _LONGER * wait
 
     def note_acceptance(self, hop: Hop) -> None:
         """A host has taken a message."""

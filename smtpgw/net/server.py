@@ -166,6 +166,7 @@ class GatewayESMTP(SessionDriver, ESMTP):
         """
         # Nothing is read from here on, so nothing must be resumed: the transport would find the same end again.
         self.has_heard_all = True
+        self._deadlines.has_moved = True
         self.run()
 
     def writeConnectionLost(self) -> None:  # noqa: N802 - Twisted's name
@@ -212,7 +213,7 @@ class GatewayESMTP(SessionDriver, ESMTP):
     def sweep(self, now: float) -> None:
         """Keep the deadlines."""
         due = self._deadlines.due(now, is_ours=self._is_ours)
-        if due is Due.ABORT:
+        if due is Due.ABORT or (due is Due.LEAVE and self._session.is_owing):
             self.abort()
         elif due is Due.LEAVE:
             self._time_out()
@@ -313,8 +314,12 @@ class GatewayESMTP(SessionDriver, ESMTP):
 
     @property
     def _is_ours(self) -> bool:
-        """Whether the client waits for us."""
-        return self._session.is_owing or self.is_held
+        """
+        Whether the client waits for us.
+
+        One that has said all may be gone without our hearing of it, so its time runs on.
+        """
+        return (self._session.is_owing or self.is_held) and not self.has_heard_all
 
     def _choose_reception(self) -> Reception:
         delivery = self.delivery

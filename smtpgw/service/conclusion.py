@@ -51,6 +51,7 @@ class Conclusion:
         self._random = random
         self._threads = threads
         self._gathering = Gathering(reactor, self._tell)
+        self._reading: dict[int, list[tuple[LiveEntry, Batch]]] = {}
         self._hostname = hostname
         self._publish = publish
         self.enqueue: Callable[[Entry, Body, float], None] = _nobody
@@ -114,7 +115,7 @@ class Conclusion:
         if message.envelope.reverse_path is None or not (
             step.failed or step.warned or self._gathering.holds(message.queue_id)
         ):
-            self._settle(live, [(step, done)], ())
+            self._tell(live, [(step, done)])
         else:
             self._gathering.add(live, step, done)
 
@@ -122,16 +123,34 @@ class Conclusion:
         """The gateway stops: keep nothing back."""
         self._gathering.flush()
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether a notification waits for the header of its message."""
+        return bool(self._reading)
+
     def _tell(self, live: LiveEntry, batch: Batch) -> None:
-        if not any(step.failed or step.warned for step, _ in batch):
+        message = live.entry.message
+        behind = self._reading.get(message.queue_id)
+        if behind is not None:
+            # Else the message could be removed before what has failed in it is told.
+            behind.append((live, batch))
+            return
+        is_news = any(step.failed or step.warned for step, _ in batch)
+        if not is_news or message.envelope.reverse_path is None:
             self._settle(live, batch, ())
             return
         inline = live.body.inline()
         if inline is not None:
             self._notify(live, batch, inline[:_HEADER_OCTETS])
             return
+        self._reading[message.queue_id] = []
         reading = Deferred.fromCoroutine(self._beginning(live.body))
-        reading.addCallback(lambda beginning: self._notify(live, batch, beginning))
+        reading.addCallback(lambda beginning: self._read(live, batch, beginning))
+
+    def _read(self, live: LiveEntry, batch: Batch, beginning: bytes) -> None:
+        self._notify(live, batch, beginning)
+        for later, behind in self._reading.pop(live.entry.message.queue_id):
+            self._tell(later, behind)
 
     async def _beginning(self, body: Body) -> bytes:
         try:

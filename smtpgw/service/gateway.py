@@ -359,6 +359,10 @@ class Gateway:
             dispatch.stop()
         if self._conclusion is not None:
             self._conclusion.flush()
+            tries = int(_FINISH_SECONDS / _LOOK_SECONDS)
+            while self._conclusion.is_reading and tries:
+                tries -= 1
+                await deferLater(self._reactor, _LOOK_SECONDS)
         if self._resolver is not None:
             self._resolver.close()
         if self._control is not None:

@@ -61,6 +61,7 @@ class World:
         self.ids = 0
         self.latency = 0.05
         self.hole_seconds = 30.0
+        self.waits = iter(())
 
     def mx(self, domain, *addresses, ttl=3600.0):
         """Give a domain hosts, best first."""
@@ -181,26 +182,14 @@ class World:
             self.now, link_id, item, trouble, 2 * self.latency, is_deferred=answer == "deferred"
         )
         if answer in ("greylisted", "deferred"):
-            self.agenda.add(
-                self.now,
-                item.queue_id,
-                item.slots,
-                self.now + 60.0,
-                FOREVER,
-                item.destination.route,
-                item.destination.domain,
-            )
+            self._again(item, 1.15 * next(self.waits, 60.0))
         elif answer != "ok" and is_over:
             self.over.append(item.queue_id)
-            self.agenda.add(
-                self.now,
-                item.queue_id,
-                item.slots,
-                self.now + 900.0,
-                FOREVER,
-                item.destination.route,
-                item.destination.domain,
-            )
+            self._again(item, 900.0)
+
+    def _again(self, item, seconds):
+        where = item.destination
+        self.agenda.add(self.now, item.queue_id, item.slots, self.now + seconds, FOREVER, where.route, where.domain)
 
     def _gone(self, link_id):
         if self.pending.get(link_id):

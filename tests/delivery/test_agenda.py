@@ -6,6 +6,8 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpgw.delivery.links import AgendaRules
+from smtpgw.delivery.retry import RetrySchedule
 from smtpgw.model.outcome import Delayed, Failed
 from smtpgw.model.route import Route, ViaMx
 from tests.delivery.agenda_world import FOREVER, SINK_ROUTE, World, busy, good, rules
@@ -286,6 +288,18 @@ class TroubleTests(SynchronousTestCase):
         self.assertEqual(self.world.opened, ["192.0.2.1", "192.0.2.1", "192.0.2.2"])
         self.assertEqual(self.world.delivered, [1])
 
+    def test_growing_waits_reach_the_next_host(self):
+        """A message whose waits grow meets the next host after its second, not the first one again."""
+        for waits in ((2, 6, 12, 12, 12), (300, 600, 1200, 1200)):
+            world = self.world = World(AgendaRules(RetrySchedule(tuple(map(float, waits)))))
+            world.mx("a.test", "192.0.2.1", "192.0.2.2")
+            world.hosts.update({"192.0.2.1": lambda world, queue_id: "deferred", "192.0.2.2": good})
+            world.waits = iter(waits)
+            world.add("a.test")
+            world.run(sum(waits) * 1.2)
+            self.assertEqual(world.delivered, [1])
+            self.assertEqual((len(world.sent), world.opened[-1]), (3, "192.0.2.2"))
+
     def test_only_host_puts_everything_off(self):
         """Without another host the only one is asked again and again."""
         answers = iter(["deferred"] * 4 + ["ok"])
@@ -311,7 +325,7 @@ class TroubleTests(SynchronousTestCase):
             self.world.add("a.test")
         self.world.run(5)
         self.assertEqual(sorted(self.world.delivered), [2, 3, 4])
-        self.world.run(60)
+        self.world.run(70)
         self.assertEqual(sorted(self.world.delivered), [1, 2, 3, 4])
 
     def test_waiting_has_a_reason(self):

@@ -65,6 +65,17 @@ class HalfClosedTests(SynchronousTestCase):
         self.assertTrue(client.transport.disconnecting)
         self.assertFalse(self.rig.reception.intakes[0].is_abandoned)
 
+    def test_answer_that_never_comes(self):
+        """Whoever has said all may be gone: a hook that never answers does not hold its connection for ever."""
+        client = self.start(idle_timeout_seconds=60.0)
+        self.rig.reception.on_mail = lambda _: Deferred()
+        client.send(self.ALL)
+        client.protocol.readConnectionLost()
+        self.rig.clock.pump([1.0] * 58)
+        self.assertFalse(client.transport.disconnecting or client.transport.is_aborted)
+        self.rig.clock.pump([1.0] * 5)
+        self.assertTrue(client.transport.is_aborted)
+
     def test_unfinished_content(self):
         """A message without its end is forgotten, and no reply pretends otherwise."""
         client = self.start()

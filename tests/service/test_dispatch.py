@@ -2,6 +2,7 @@
 
 # mypy: no-check-untyped-defs
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.boundaries import SpoolTrouble
@@ -330,6 +331,31 @@ class TogetherTests(SynchronousTestCase):
         house.conclusion.flush()
         self.assertEqual(len(house.spool.entries), 2)
 
+    def test_report_is_made_before_the_message_goes(self):
+        """While the header of a large message is read for a report, nothing removes the message without the report."""
+        house = House()
+        reading = []
+        house.conclusion._threads = SlowThreads(reading)
+        house.mx("a.test", "192.0.2.1")
+        house.mx("from.test", "192.0.2.66")
+        house.dialer.hosts["192.0.2.1"] = relays
+        house.submit("x@nowhere.test", "y@a.test")
+        for live in house.live._entries.values():
+            live.body = NotInline(live.body)
+        house.resolver.zone[("a.test", RecordType.MX)] = AnswerStatus.TEMPORARY
+        house.run(11)
+        self.assertEqual(len(reading), 1)
+        self.assertTrue(house.conclusion.is_reading)
+        house.mx("a.test", "192.0.2.1")
+        house.run(400)
+        self.assertEqual(len(house.spool.entries), 1, "the other recipient is done, the report is not")
+        waiting, function, arguments = reading[0]
+        waiting.callback(function(*arguments))
+        self.assertFalse(house.conclusion.is_reading)
+        [report] = house.spool.contents.values()
+        self.assertIn(b"Final-Recipient: rfc822; x@nowhere.test", report)
+        self.assertIn(b"Subject: hello", report)
+
     def test_expiry_is_one_report(self):
         """A hundred recipients that a host has deferred expire together, in one report."""
         house = House()
@@ -368,6 +394,32 @@ class TogetherTests(SynchronousTestCase):
         house.run(5)
         self.assertEqual([len(job.slots) for _, job in house.dialer.sent], [35, 25, 15, 5])
         self.assertEqual(house.spool.entries, {})
+
+
+class SlowThreads:
+    """Threads whose work the test does."""
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def run(self, function, *arguments):
+        """Later."""
+        waiting = Deferred()
+        self.asked.append((waiting, function, arguments))
+        return waiting
+
+
+class NotInline:
+    """A body as if it were in a file."""
+
+    def __init__(self, body):
+        self.body = body
+        self.size_octets = body.size_octets
+        self.open = body.open
+
+    def inline(self):
+        """It is not in memory."""
+        return
 
 
 class OurMistakeTests(SynchronousTestCase):
