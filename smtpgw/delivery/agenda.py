@@ -105,10 +105,6 @@ class Agenda:
             self._begin(now, item)
         return item
 
-    def has(self, queue_id: int) -> bool:
-        """Whether any recipient of a message is on the agenda."""
-        return queue_id in self._items
-
     def items(self, queue_id: int) -> list[Item]:
         """A message's items."""
         held = self._items.get(queue_id)
@@ -316,10 +312,6 @@ class Agenda:
         return actions
 
     # --- For the operator ---
-
-    def site_rows(self) -> list[Site]:
-        """The sites that are known."""
-        return list(self._sites.values())
 
     @property
     def open_links(self) -> int:

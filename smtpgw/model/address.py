@@ -20,11 +20,6 @@ class Mailbox(Struct, frozen=True, array_like=True, gc=False):
     domain: str
 
     @property
-    def is_literal(self) -> bool:
-        """Whether the domain is an address literal."""
-        return self.domain.startswith("[")
-
-    @property
     def is_ascii(self) -> bool:
         """Whether it can travel without SMTPUTF8."""
         return self.local.isascii() and self.domain.isascii()

@@ -11,35 +11,6 @@ Server = tuple[str, int]
 _DEFAULT_PORT = 53
 
 
-def parse_server(text: str) -> Server:
-    """
-    A server as in the configuration: ``192.0.2.1``, ``192.0.2.1:53``, ``2001:db8::1``, ``[2001:db8::1]:53``.
-
-    :raises ValueError: with a sentence for the operator.
-    """
-    host, port_text = text, ""
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError(f"not the address of a name server: {text!r}")
-        port_text = rest[1:]
-        if rest and not port_text:
-            raise ValueError(f"the port is missing: {text!r}")
-    elif text.count(":") == 1:
-        host, _, port_text = text.partition(":")
-        if not port_text:
-            raise ValueError(f"the port is missing: {text!r}")
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        raise ValueError(f"a name server is given by its IP address: {text!r}") from None
-    if not port_text:
-        return host, _DEFAULT_PORT
-    if not (port_text.isascii() and port_text.isdigit() and len(port_text) <= 5 and 0 < int(port_text) < 65_536):
-        raise ValueError(f"not a port: {text!r}")
-    return host, int(port_text)
-
-
 def system_servers(path: str | os.PathLike[str] = "/etc/resolv.conf") -> tuple[Server, ...]:
     """
     The servers of resolv.conf; without any, the one on this machine, as the C library does. Reads a file.

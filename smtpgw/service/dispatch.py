@@ -97,24 +97,20 @@ class Dispatch:
         recipients = message.envelope.recipients
         reverse_domain = domain_of(message.envelope.reverse_path)
         attention_at = self._conclusion.attention_at(entry)
-        now = self._clock.time()
         if len(recipients) == 1:
             slot = entry.slots[0]
             if slot.state is SlotState.QUEUED:
                 domain = recipients[0].mailbox.domain
                 route = self._router.route(domain, reverse_domain)
+                now = self._clock.time()
                 self.agenda.add(now, message.queue_id, (0,), slot.due_at, attention_at, route, domain)
             return
-        groups: dict[tuple[str, str, float], tuple[Route, list[int]]] = {}
+        waiting = []
         for index in range(len(recipients)) if only is None else only:
             slot = entry.slots[index]
             if slot.state is SlotState.QUEUED:
-                domain = recipients[index].mailbox.domain
-                route = self._router.route(domain, reverse_domain)
-                key = (route.name, domain if isinstance(route.via, ViaMx) else "", slot.due_at)
-                groups.setdefault(key, (route, []))[1].append(index)
-        for (_, domain, due_at), (route, indexes) in groups.items():
-            self.agenda.add(now, message.queue_id, tuple(indexes), due_at, attention_at, route, domain)
+                waiting.append((index, recipients[index].mailbox.domain, slot.due_at))
+        self._list_groups(message.queue_id, waiting, reverse_domain, attention_at)
 
     def list_waiting(self, waiting: list[Waiting]) -> None:
         """Some recipients of one message, as the spool had them at the start."""
@@ -122,16 +118,21 @@ class Dispatch:
         # An operator may have been quicker, and have had them listed.
         listed = {index for item in self.agenda.items(first.queue_id) for index in item.slots}
         attention_at = self._conclusion.attention_of(first.expires_at, first.warned)
+        rest = [(one.slot, one.domain, one.due_at) for one in waiting if one.slot not in listed]
+        self._list_groups(first.queue_id, rest, first.reverse_domain, attention_at)
+
+    def _list_groups(
+        self, queue_id: int, waiting: list[tuple[int, str, float]], reverse_domain: str, attention_at: float
+    ) -> None:
+        """:param waiting: index, domain and due time of each recipient."""
         groups: dict[tuple[str, str, float], tuple[Route, list[int]]] = {}
-        for one in waiting:
-            if one.slot in listed:
-                continue
-            route = self._router.route(one.domain, one.reverse_domain)
-            key = (route.name, one.domain if isinstance(route.via, ViaMx) else "", one.due_at)
-            groups.setdefault(key, (route, []))[1].append(one.slot)
+        for index, domain, due_at in waiting:
+            route = self._router.route(domain, reverse_domain)
+            key = (route.name, domain if isinstance(route.via, ViaMx) else "", due_at)
+            groups.setdefault(key, (route, []))[1].append(index)
         now = self._clock.time()
         for (_, domain, due_at), (route, indexes) in groups.items():
-            self.agenda.add(now, first.queue_id, tuple(indexes), due_at, attention_at, route, domain)
+            self.agenda.add(now, queue_id, tuple(indexes), due_at, attention_at, route, domain)
 
     # --- Actions out ---
 

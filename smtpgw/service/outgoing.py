@@ -37,7 +37,7 @@ class Outgoing:
     :ivar sent_at: Unix time at which the item whose results come next was sent.
     """
 
-    __slots__ = ("_connect_seconds", "_dispatch", "_facts", "_jobs", "link", "link_id", "sent_at", "site_name")
+    __slots__ = ("_connect_seconds", "_dispatch", "_jobs", "link", "link_id", "sent_at", "site_name")
 
     def __init__(self, dispatch: Dispatcher, link_id: int, site_name: str) -> None:
         self._dispatch = dispatch
@@ -46,7 +46,6 @@ class Outgoing:
         self.link: Link | None = None
         self.sent_at = 0.0
         self._jobs: deque[tuple[Item, LiveEntry, float]] = deque()
-        self._facts: LinkFacts | None = None
         self._connect_seconds = 0.0
 
     @property
@@ -85,7 +84,6 @@ class Outgoing:
 
     def link_ready(self, link: Link, facts: LinkFacts) -> None:
         """It stands."""
-        self._facts = facts
         self._connect_seconds = facts.seconds
         dispatch = self._dispatch
         dispatch.agenda.links.ready(dispatch.now(), self.link_id)

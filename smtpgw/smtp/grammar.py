@@ -132,11 +132,6 @@ def parse_mailbox(text: str, smtputf8: bool = True) -> Mailbox:
     return mailbox
 
 
-def is_domain(text: str) -> bool:
-    """Whether it is a domain name, of A- or U-labels, or an address literal."""
-    return _domain(text) is not None
-
-
 def _plain(match: re.Match[bytes], refusal: Reply) -> PathArgument | Reply:
     local, domain, rest = match.groups()
     if len(local) > MAX_LOCAL_OCTETS or len(domain) > MAX_DOMAIN_OCTETS:

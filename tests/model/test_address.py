@@ -35,9 +35,7 @@ class MailboxTests(SynchronousTestCase):
         self.assertEqual(path_text(Mailbox("a", "b.example")), "a@b.example")
 
     def test_facts(self):
-        """Whether it is a literal, and whether it needs SMTPUTF8."""
-        self.assertTrue(Mailbox("a", "[192.0.2.1]").is_literal)
-        self.assertFalse(Mailbox("a", "b.example").is_literal)
+        """Whether it needs SMTPUTF8."""
         self.assertTrue(Mailbox("a", "xn--bcher-kva.example").is_ascii)
         self.assertFalse(Mailbox("ä", "b.example").is_ascii)
         self.assertFalse(Mailbox("a", "bücher.example").is_ascii)

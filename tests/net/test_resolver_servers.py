@@ -4,41 +4,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.net.resolver_servers import is_loopback, parse_server, system_servers
-
-
-class ParseServerTests(SynchronousTestCase):
-    """Servers as in the configuration."""
-
-    def test_good(self) -> None:
-        """With and without port, of both families."""
-        cases = {
-            "192.0.2.1": ("192.0.2.1", 53),
-            "192.0.2.1:5353": ("192.0.2.1", 5353),
-            "2001:db8::1": ("2001:db8::1", 53),
-            "[2001:db8::1]": ("2001:db8::1", 53),
-            "[2001:db8::1]:5353": ("2001:db8::1", 5353),
-        }
-        for text, expected in cases.items():
-            self.assertEqual(parse_server(text), expected)
-
-    def test_bad(self) -> None:
-        """Everything else is an error with the text in it."""
-        for text in (
-            "",
-            "dns.example",
-            "192.0.2.1:",
-            "192.0.2.1:0",
-            "192.0.2.1:65536",
-            "192.0.2.1:x",
-            "[::1",
-            "[::1]5",
-            "[::1]:",
-            ":53",
-            "192.0.2.1:٣",
-        ):
-            error = self.assertRaises(ValueError, parse_server, text)
-            self.assertIn(repr(text), str(error))
+from smtpgw.net.resolver_servers import is_loopback, system_servers
 
 
 class SystemServerTests(SynchronousTestCase):

@@ -13,7 +13,6 @@ from smtpgw.model.address import Mailbox
 from smtpgw.model.reply import Reply
 from smtpgw.smtp.grammar import (
     PathArgument,
-    is_domain,
     parse_mailbox,
     read_base64,
     read_helo,
@@ -270,12 +269,6 @@ class MailboxTests(SynchronousTestCase):
             with self.subTest(text):
                 self.assertRaises(ValueError, parse_mailbox, text)
         self.assertRaises(ValueError, parse_mailbox, "é@x", smtputf8=False)
-
-    def test_domains(self):
-        """Names and literals."""
-        self.assertTrue(is_domain("a.example"))
-        self.assertTrue(is_domain("[192.0.2.1]"))
-        self.assertFalse(is_domain("a..example"))
 
 
 class Base64Tests(SynchronousTestCase):
