@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 
-from smtpgw.boundaries import Remove, SpoolTrouble
+from smtpgw.boundaries.spool import Remove, SpoolTrouble
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import Client, Envelope, Recipient, TlsFacts
 from smtpgw.model.message import Entry, Message, Slot, SlotState

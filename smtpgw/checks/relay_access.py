@@ -9,14 +9,12 @@ there is none.
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from smtpgw.model.domains import LocalDomains
 from smtpgw.model.envelope import Client, MailFrom, Recipient
+from smtpgw.model.network import Network, is_in_networks
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import Accept, Refuse, Verdict
-
-Network = IPv4Network | IPv6Network
 
 _KEPT = 10_000
 """Client addresses whose answer is remembered; when reached, all are forgotten."""
@@ -65,18 +63,8 @@ class RelayAccess:
     def _is_in_networks(self, address: str) -> bool:
         known = self._known.get(address)
         if known is None:
-            known = self._look(address)
+            known = is_in_networks(address, self._networks)
             if len(self._known) >= _KEPT:
                 self._known.clear()
             self._known[address] = known
         return known
-
-    def _look(self, text: str) -> bool:
-        try:
-            address = ip_address(text)
-        except ValueError:
-            return False  # a Unix socket, or no address that we know: no network has it
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            # An IPv4 client of a listener on "::".
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)

@@ -15,7 +15,7 @@ from random import Random
 
 from msgspec import Struct
 
-from smtpgw.boundaries import Change, Remove, Update
+from smtpgw.boundaries.spool import Change, Remove, Update
 from smtpgw.delivery.retry import RetrySchedule
 from smtpgw.model.message import Entry, Slot, SlotState
 from smtpgw.model.outcome import Delayed, Delivered, Failed, Outcome, Relayed, Scope

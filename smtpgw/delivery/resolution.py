@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar, assert_never
 import idna
 from msgspec import structs
 
-from smtpgw.boundaries import Resolver
+from smtpgw.boundaries.world import Resolver
 from smtpgw.delivery.hops import (
     HopRules,
     Hops,

@@ -15,7 +15,8 @@ from email.message import Message as Mime
 from email.policy import Compat32
 from typing import BinaryIO
 
-from smtpgw.boundaries import Body, Threads
+from smtpgw.boundaries.spool import Body
+from smtpgw.boundaries.world import Threads
 from smtpgw.model.address import path_text
 from smtpgw.model.envelope import Recipient, TlsFacts
 from smtpgw.model.message import Message

@@ -1,4 +1,9 @@
-"""Envelopes (RFC 5321 section 2.3.1) and the client that brought them."""
+"""
+Envelopes (RFC 5321 section 2.3.1) and the client that brought them.
+
+Most of this is kept in the spool as arrays: a new field goes to the end and has a default, so that older records can
+still be read.
+"""
 
 from enum import Enum
 
@@ -14,10 +19,69 @@ class BodyType(Enum):
     EIGHT_BIT = "8BITMIME"
 
 
+class Notify(Struct, frozen=True, array_like=True, gc=False):
+    """The NOTIFY parameter of RCPT (RFC 3461 section 4.1). All False: NEVER."""
+
+    success: bool = False
+    failure: bool = False
+    delay: bool = False
+
+
+class Returned(Enum):
+    """The RET parameter of MAIL (RFC 3461 section 4.3): what of the message goes back with a failure."""
+
+    FULL = "FULL"
+    HEADERS = "HDRS"
+
+
+class DeliverBy(Struct, frozen=True, array_like=True, gc=False):
+    """
+    The BY parameter of MAIL (RFC 2852).
+
+    :ivar seconds: from the end of data on; may be negative with ``notifies`` on its way.
+    :ivar returns: mode R: what is late is returned. Otherwise mode N: its sender is told, and it is delivered on.
+    :ivar traces: the T behind the mode.
+    """
+
+    seconds: int
+    returns: bool
+    traces: bool = False
+
+
+class MailParameters(Struct, frozen=True, array_like=True, gc=False):
+    """
+    What MAIL asks for beyond its path and the form of the content.
+
+    :ivar envelope_id: ENVID (RFC 3461 section 4.4), xtext decoded; printable ASCII; empty when not given.
+    :ivar returned: RET; ``None`` when not given.
+    :ivar requires_tls: REQUIRETLS (RFC 8689).
+    :ivar deliver_by: BY (RFC 2852).
+    :ivar hold_seconds: HOLDFOR (RFC 4865): from the end of data on; 0: none.
+    :ivar hold_until: HOLDUNTIL, Unix time; 0: none.
+    """
+
+    envelope_id: str = ""
+    returned: Returned | None = None
+    requires_tls: bool = False
+    deliver_by: DeliverBy | None = None
+    hold_seconds: int = 0
+    hold_until: float = 0.0
+
+
+NO_PARAMETERS = MailParameters()
+
+
 class Recipient(Struct, frozen=True, array_like=True, gc=False):
-    """One accepted RCPT. Addresses repeat, so nothing is ever keyed by it."""
+    """
+    One accepted RCPT. Addresses repeat, so nothing is ever keyed by it.
+
+    :ivar notify: when the sender wants to hear of it; ``None`` when it did not say: of failures and delays.
+    :ivar original: ORCPT (RFC 3461 section 4.2) as ``type;address``, xtext decoded, printable; empty when not given.
+    """
 
     mailbox: Mailbox
+    notify: Notify | None = None
+    original: str = ""
 
 
 class Envelope(Struct, frozen=True, array_like=True):
@@ -31,6 +95,7 @@ class Envelope(Struct, frozen=True, array_like=True):
     recipients: tuple[Recipient, ...]
     body: BodyType = BodyType.SEVEN_BIT
     smtputf8: bool = False
+    parameters: MailParameters = NO_PARAMETERS
 
 
 class MailFrom(Struct, frozen=True, gc=False):
@@ -44,6 +109,7 @@ class MailFrom(Struct, frozen=True, gc=False):
     size_octets: int | None = None
     body: BodyType = BodyType.SEVEN_BIT
     smtputf8: bool = False
+    parameters: MailParameters = NO_PARAMETERS
 
 
 class TlsFacts(Struct, frozen=True, array_like=True, gc=False):
@@ -51,12 +117,14 @@ class TlsFacts(Struct, frozen=True, array_like=True, gc=False):
     What is known of a TLS connection.
 
     :ivar version: as OpenSSL names it, ``TLSv1.3``.
-    :ivar verified: the peer's certificate was checked and names the peer.
+    :ivar verified: the peer's certificate was checked; of a next hop: and names it.
+    :ivar subjects: whom a client's verified certificate names: its mail addresses and DNS names, then its common name.
     """
 
     version: str
     cipher: str
     verified: bool = False
+    subjects: tuple[str, ...] = ()
 
 
 class Client(Struct, frozen=True, array_like=True):
@@ -65,11 +133,13 @@ class Client(Struct, frozen=True, array_like=True):
 
     :ivar address: IP address as text; empty where there is none (a Unix socket, a message of our own).
     :ivar helo: argument of the last HELO or EHLO, as checked by the grammar; empty before.
-    :ivar protocol: the ``with`` word of the trace header: SMTP, ESMTP, ESMTPS, UTF8SMTP, UTF8SMTPS, LOCAL.
+    :ivar protocol: the ``with`` word of the trace header: SMTP, ESMTP, ESMTPS, ESMTPSA, UTF8SMTP, …, LOCAL.
     :ivar identity: authenticated user name.
     :ivar name: confirmed reverse DNS name.
     :ivar listener: the listener's endpoint text, for logs and metrics.
     :ivar session_id: ``sid`` of the logs.
+    :ivar port: TCP port of the client, 0 where there is none.
+    :ivar mechanism: of AUTH, upper case; empty when nobody has logged in.
     """
 
     address: str
@@ -80,3 +150,5 @@ class Client(Struct, frozen=True, array_like=True):
     name: str | None = None
     listener: str = ""
     session_id: str = ""
+    port: int = 0
+    mechanism: str = ""

@@ -10,7 +10,7 @@ from smtpgw.model.outcome import Outcome
 
 class Message(Struct, frozen=True, array_like=True):
     """
-    A message that we are responsible for. The content is elsewhere: see ``Body`` in :mod:`smtpgw.boundaries`.
+    A message that we are responsible for. The content is elsewhere: see ``Body`` in :mod:`smtpgw.boundaries.spool`.
 
     :ivar queue_id: see :mod:`smtpgw.model.queue_id`.
     :ivar received_at: Unix time of the end of data.

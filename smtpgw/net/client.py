@@ -19,7 +19,8 @@ from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpgw.boundaries import Body, Threads
+from smtpgw.boundaries.spool import Body
+from smtpgw.boundaries.world import Threads
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.net.client_deadlines import Deadlines

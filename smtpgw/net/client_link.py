@@ -5,7 +5,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IConnector, IReactorTCP
 
-from smtpgw.boundaries import Job, LinkFacts, LinkFailure, LinkOwner
+from smtpgw.boundaries.relay import Job, LinkFacts, LinkFailure, LinkOwner
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.outcome import Outcome
 from smtpgw.model.route import Hop, TlsNeed
@@ -25,7 +25,7 @@ class TlsMemory(Protocol):
 
 class RelayLink:
     """
-    Implements :class:`smtpgw.boundaries.Link`.
+    Implements :class:`smtpgw.boundaries.relay.Link`.
 
     With ``OPPORTUNISTIC``, a connection on which TLS itself fails is followed by one in clear text; there is never a
     third.

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from smtpgw.model.network import client_key
 from smtpgw.model.reply import Reply
-from smtpgw.net.server_peer import client_key
 from smtpgw.smtp import replies
 
 

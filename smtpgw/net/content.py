@@ -14,7 +14,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpgw.boundaries import Body, Threads
+from smtpgw.boundaries.spool import Body
+from smtpgw.boundaries.world import Threads
 from smtpgw.smtp.stuffing import Stuffing
 
 PIECE_OCTETS = 256 * 1024

@@ -2,7 +2,8 @@
 
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 
-from smtpgw.boundaries import LinkOwner, Threads
+from smtpgw.boundaries.relay import LinkOwner
+from smtpgw.boundaries.world import Threads
 from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.net.client import Shared
 from smtpgw.net.client_link import RelayLink
@@ -48,7 +49,7 @@ class _Reactor(IReactorTCP, IReactorTime):
 
 class TcpDialer:
     """
-    Implements :class:`smtpgw.boundaries.Dialer`.
+    Implements :class:`smtpgw.boundaries.relay.Dialer`.
 
     ``REQUIRED`` without TLS, and ``VERIFY`` without a certificate that leads to a trusted authority and names the
     hop's host, end in a ``LinkFailure`` of the stage ``tls``, which is never permanent.

@@ -13,7 +13,8 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.mail.smtp import IMessageDelivery, IMessageDeliveryFactory, SMTPFactory
 
-from smtpgw.boundaries import Publish, Reception
+from smtpgw.boundaries.reception import Reception
+from smtpgw.boundaries.world import Publish
 from smtpgw.model.notice import Notice
 from smtpgw.model.reply import Reply
 from smtpgw.net.connection_count import ConnectionCount

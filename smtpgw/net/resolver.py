@@ -26,7 +26,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smtpgw.boundaries import Clock
+from smtpgw.boundaries.world import Clock
 from smtpgw.model.dns import Answer, AnswerStatus, RecordType
 from smtpgw.net.dns_backend import TwistedBackend
 from smtpgw.net.dns_cache import DnsCache, DnsKey, kept_seconds
@@ -181,7 +181,7 @@ class _FlightBackend(TwistedBackend):
 
 class DnsResolver:
     """
-    A stub resolver that implements :class:`smtpgw.boundaries.Resolver`.
+    A stub resolver that implements :class:`smtpgw.boundaries.world.Resolver`.
 
     Records are validated as in :func:`smtpgw.net.resolver_answers.records_of`; an answer may be ``FOUND`` with no
     record left. Cancelling a lookup leaves the question running for others and for the cache.
@@ -226,7 +226,7 @@ class DnsResolver:
         self._dnspython = resolver
 
     async def lookup(self, name: str, record_type: RecordType) -> Answer:
-        """See :class:`smtpgw.boundaries.Resolver`."""
+        """See :class:`smtpgw.boundaries.world.Resolver`."""
         question = question_name(name)
         if question is None:
             return Answer(AnswerStatus.NO_NAME, expires_at=self._clock.time() + 3_600.0)

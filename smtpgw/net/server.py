@@ -30,7 +30,7 @@ from twisted.mail.smtp import DNSNAME, ESMTP
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpgw.boundaries import Reception
+from smtpgw.boundaries.reception import Reception
 from smtpgw.model.notice import Connected
 from smtpgw.model.reply import Reply
 from smtpgw.net.server_auth import PortalExchange
@@ -62,8 +62,8 @@ class GatewayESMTP(SessionDriver, ESMTP):
 
     As with Twisted's: ``delivery``, ``deliveryFactory``, ``portal``, ``challengers``, ``host`` and ``timeout`` may be
     set before ``makeConnection``, and ``validateFrom``, ``validateTo`` and ``receivedHeader`` may be overridden.
-    ``delivery`` may also be a :class:`~smtpgw.boundaries.Reception`, which is then asked directly. Methods for single
-    commands (``do_X``, ``ext_X``, ``state_X``) are never called: commands are added by extensions.
+    ``delivery`` may also be a :class:`~smtpgw.boundaries.reception.Reception`, which is then asked directly. Methods
+    for single commands (``do_X``, ``ext_X``, ``state_X``) are never called: commands are added by extensions.
 
     Without a :class:`~smtpgw.net.factory.GatewayFactory` it has the default limits, and a timer of its own.
     """

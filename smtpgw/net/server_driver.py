@@ -20,7 +20,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smtpgw.boundaries import Intake, Reception
+from smtpgw.boundaries.reception import Intake, Reception
 from smtpgw.model.address import path_text
 from smtpgw.model.envelope import Client, TlsFacts
 from smtpgw.model.notice import Rejected

@@ -25,16 +25,6 @@ def peer_address(transport: Any) -> str:
     return host if mapped is None else str(mapped)
 
 
-def client_key(address: str) -> str | int:
-    """What connections are counted by: the address, of IPv6 its /64, which is what one client has at least."""
-    if ":" not in address:
-        return address
-    try:
-        return int(IPv6Address(address.partition("%")[0])) >> 64
-    except AddressValueError:
-        return address
-
-
 def tls_facts(transport: Any) -> TlsFacts:
     """Of a transport whose handshake is done. Client certificates are not asked for, so nothing is verified."""
     connection = transport.getHandle()

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.mail.smtp import Address, SMTPBadSender, SMTPServerError, User, quoteaddr
 from twisted.python.failure import Failure
 
-from smtpgw.boundaries import Intake
+from smtpgw.boundaries.reception import Intake
 from smtpgw.model.address import Mailbox, ReversePath
 from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.reply import Reply, reply

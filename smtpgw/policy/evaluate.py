@@ -8,7 +8,7 @@ for good.
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from smtpgw.boundaries import ContentCheck, MailCheck, RcptCheck
+from smtpgw.boundaries.checks import ContentCheck, MailCheck, RcptCheck
 from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.verdict import ACCEPT, Accept, Refuse, Verdict
 

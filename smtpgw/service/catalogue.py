@@ -9,7 +9,10 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smtpgw.boundaries import Body, ContentCheck, RcptCheck, Sink, Threads
+from smtpgw.boundaries.checks import ContentCheck, RcptCheck
+from smtpgw.boundaries.sinks import Sink
+from smtpgw.boundaries.spool import Body
+from smtpgw.boundaries.world import Threads
 from smtpgw.checks.loop import Loop
 from smtpgw.checks.recipients import Recipients
 from smtpgw.checks.relay_access import RelayAccess

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from smtpgw.boundaries import Body, Change, Clock, Insert, Publish, Threads
+from smtpgw.boundaries.spool import Body, Change, Insert
+from smtpgw.boundaries.world import Clock, Publish, Threads
 from smtpgw.delivery.lifecycle import LifeRules, Step, apply, attention_at, expire
 from smtpgw.delivery.notify import delay_notice, failure_notice
 from smtpgw.handlers.message import header_section

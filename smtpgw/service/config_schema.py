@@ -11,10 +11,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from smtpgw.model.network import Network
 from smtpgw.model.route import TlsNeed, Via, ViaMx, ViaSink
 from smtpgw.service.lookups_config import EveryRecipient, Recipients
-
-Network = IPv4Network | IPv6Network
 
 _LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _MIB = 2**20
@@ -29,6 +28,7 @@ class Role(Enum):
     """What a listener is for (``[[listen]] role``)."""
 
     MX = "mx"
+    SUBMISSION = "submission"
     RELAY = "relay"
 
 
@@ -39,6 +39,21 @@ class ListenTls(Enum):
     STARTTLS = "starttls"
     REQUIRED = "required"
     IMPLICIT = "implicit"
+
+
+class Strictness(Enum):
+    """What comes of a rule: nothing, a remark in log and trace, or a refusal."""
+
+    OFF = "off"
+    MARK = "mark"
+    ENFORCE = "enforce"
+
+
+class WhenDown(Enum):
+    """What is answered while the source of a rule can't be asked: 451, or as if it had nothing against the client."""
+
+    DELAY = "delay"
+    ACCEPT = "accept"
 
 
 class TlsVersion(Enum):
@@ -85,31 +100,53 @@ class ListenConfig(Struct, frozen=True):
     ``[[listen]]``.
 
     :ivar endpoint: a Twisted server endpoint description, its form checked; nothing is bound yet.
+    :ivar auth: AUTH is offered, after TLS only; by default on a submission listener alone.
     :ivar relay_networks: who may relay here; ``relay.networks`` where the listener says nothing.
+    :ivar proxy_protocol: proxies whose PROXY header is read before the banner; a client there must send one.
+    :ivar xclient: clients that may say with XCLIENT for whom they speak.
     """
 
     endpoint: str = f"tcp:{DEFAULT_PORT}:interface={DEFAULT_INTERFACE}"
     role: Role = Role.MX
     tls: ListenTls = ListenTls.OFF
     relay_networks: tuple[Network, ...] = _LOOPBACK
+    proxy_protocol: tuple[Network, ...] = ()
+    xclient: tuple[Network, ...] = ()
+    auth: bool = False
+
+
+class SniConfig(Struct, frozen=True):
+    """``[[tls.sni]]``: another certificate for clients that ask for this name, which may begin with ``*.``."""
+
+    name: str
+    certificate: Path
+    key: Path
 
 
 class TlsConfig(Struct, frozen=True):
     """
-    ``[tls]``. Files were readable, and key and certificate fitted, when the configuration was read.
+    ``[tls]``. Files were readable, and keys and certificates fitted, when the configuration was read.
 
     :ivar key: the certificate's own file when no other was named; ``None`` exactly when ``certificate`` is.
-    :ivar ca: ``None`` for the system's.
+    :ivar ca: of next hops; ``None`` for the system's.
+    :ivar client_ca: who may certify clients; ``None``: clients are not asked for certificates.
     """
 
     certificate: Path | None = None
     key: Path | None = None
     minimum: TlsVersion = TlsVersion.TLS_1_2
     ca: Path | None = None
+    client_ca: Path | None = None
+    sni: tuple[SniConfig, ...] = ()
 
 
 class LimitsConfig(Struct, frozen=True):
-    """``[limits]``."""
+    """
+    ``[limits]``.
+
+    :ivar connections_per_minute: of one client (IPv4 address, IPv6 /64), likewise messages and recipients; 0: no limit.
+    :ivar refused_recipients: of one connection, before 421 4.7.0; 0: no limit.
+    """
 
     message_size_octets: int = 25 * _MIB
     recipients: int = 1000
@@ -122,12 +159,44 @@ class LimitsConfig(Struct, frozen=True):
     hops: int = 100
     bare_newlines: BareNewlines = BareNewlines.REJECT
     header_size_octets: int = 256 * 1024
+    connections_per_minute: int = 0
+    messages_per_minute: int = 0
+    recipients_per_minute: int = 0
+    refused_recipients: int = 50
 
 
 class RelayConfig(Struct, frozen=True):
     """``[relay]``."""
 
     networks: tuple[Network, ...] = _LOOPBACK
+
+
+class UserConfig(Struct, frozen=True):
+    """
+    ``[[user]]``.
+
+    :ivar password: an argon2id hash (``$argon2id$...``), or a SCRAM-SHA-256 record, in its text form.
+    :ivar senders: patterns of addresses it may send as: an address, ``*@domain``, ``*@*.domain`` or ``*``; its own name
+        alone where the configuration says nothing.
+    """
+
+    name: str
+    password: str
+    senders: tuple[str, ...] = ()
+
+
+class AuthConfig(Struct, frozen=True):
+    """
+    ``[auth]``.
+
+    :ivar tokens: ``package.module:name`` of the user's own check of OAuth tokens; ``None``: OAuth is not offered.
+    :ivar failures: wrong logins of an address or an account before it is shut out.
+    :ivar lockout_seconds: for how long.
+    """
+
+    tokens: str | None = None
+    failures: int = 10
+    lockout_seconds: float = 900.0
 
 
 class DomainConfig(Struct, frozen=True):
@@ -184,6 +253,68 @@ class DeliveryConfig(Struct, frozen=True):
     forbidden_networks: tuple[Network, ...] = (*_LOOPBACK, IPv4Network("0.0.0.0/8"))
 
 
+class DnsListConfig(Struct, frozen=True):
+    """
+    An entry of ``policy.dnsbl`` or ``policy.dnswl`` (RFC 5782).
+
+    :ivar codes: answers that count, as addresses (``127.0.0.2``); empty: any in 127.0.0.0/8.
+    """
+
+    zone: str
+    codes: tuple[str, ...] = ()
+    when_down: WhenDown = WhenDown.DELAY
+
+
+class GreylistConfig(Struct, frozen=True):
+    """
+    ``policy.greylist``.
+
+    :ivar delay_seconds: how old a triplet must be.
+    :ivar window_seconds: how long the second attempt may take to come.
+    :ivar lifetime_seconds: how long a triplet that passed is remembered, from its last use on.
+    """
+
+    delay_seconds: float = 300.0
+    window_seconds: float = 4 * 3600.0
+    lifetime_seconds: float = 36 * 86400.0
+
+
+class MilterConfig(Struct, frozen=True):
+    """
+    An entry of ``policy.milters``.
+
+    :ivar address: ``inet:host:port`` or ``unix:path``.
+    :ivar timeout_seconds: for each of its answers; five times that for the one to the end of the message.
+    """
+
+    address: str
+    when_down: WhenDown = WhenDown.DELAY
+    timeout_seconds: float = 30.0
+
+
+class PolicyConfig(Struct, frozen=True):
+    """
+    ``[policy]``. Clients in the relay networks and those that have logged in are asked for none of it but the milters.
+
+    :ivar early_talker_seconds: wait before the banner; 0: none.
+    :ivar helo: whether the client's name for itself makes sense.
+    :ivar reverse_dns: whether its address has a name that leads back to it.
+    :ivar greylist: ``None``: off.
+    :ivar tarpit_seconds: before each reply that refuses, growing with their number; 0: none.
+    :ivar when_down: of every source that has no word of its own.
+    """
+
+    early_talker_seconds: float = 0.0
+    helo: Strictness = Strictness.OFF
+    reverse_dns: Strictness = Strictness.OFF
+    dnsbl: tuple[DnsListConfig, ...] = ()
+    dnswl: tuple[DnsListConfig, ...] = ()
+    greylist: GreylistConfig | None = None
+    tarpit_seconds: float = 0.0
+    milters: tuple[MilterConfig, ...] = ()
+    when_down: WhenDown = WhenDown.DELAY
+
+
 class DnsConfig(Struct, frozen=True):
     """``[dns]``. :ivar servers: address and port; ``None`` for those of resolv.conf."""
 
@@ -211,8 +342,11 @@ class Config(Struct, frozen=True):
     tls: TlsConfig = TlsConfig()
     limits: LimitsConfig = LimitsConfig()
     relay: RelayConfig = RelayConfig()
+    users: tuple[UserConfig, ...] = ()
+    auth: AuthConfig = AuthConfig()
     domains: tuple[DomainConfig, ...] = ()
     routes: tuple[RouteConfig, ...] = ()
     delivery: DeliveryConfig = DeliveryConfig()
     dns: DnsConfig = DnsConfig()
+    policy: PolicyConfig = PolicyConfig()
     log: LogConfig = LogConfig()

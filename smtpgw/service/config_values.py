@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import idna
 
+from smtpgw.model.network import Network
 from smtpgw.service.config_errors import not_one_of
-from smtpgw.service.config_schema import Network
 from smtpgw.service.config_table import NOT_AVAILABLE
 from smtpgw.service.durations import parse_duration, parse_size, show
 
@@ -82,7 +82,7 @@ def member(kind: type[E], later: tuple[str, ...] = ()) -> Callable[[object], E]:
 
     :param later: words of the contract that are not built yet.
     """
-    names = [str(item.value) for item in kind]
+    names = [str(item.value) for item in kind if item.value not in later]
 
     def read(value: object) -> E:
         if isinstance(value, str):

@@ -14,7 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from smtpgw.boundaries import Body, Clock, Dialer, Publish, Resolver, Sink, SpoolTrouble, Waiting
+from smtpgw.boundaries.relay import Dialer
+from smtpgw.boundaries.sinks import Sink
+from smtpgw.boundaries.spool import Body, SpoolTrouble, Waiting
+from smtpgw.boundaries.world import Clock, Publish, Resolver
 from smtpgw.delivery.agenda import Agenda
 from smtpgw.delivery.destinations import Destination
 from smtpgw.delivery.items import Action, Assign, Attend, Close, Conclude, Deliver, Item, Open, Report, Resolve

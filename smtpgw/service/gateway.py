@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from smtpgw.boundaries import Publish
+from smtpgw.boundaries.world import Publish
 from smtpgw.delivery.agenda import Agenda
 from smtpgw.delivery.lifecycle import LifeRules
 from smtpgw.delivery.links import AgendaRules

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smtpgw.boundaries import Body, Spool, SpoolTrouble, Stored
+from smtpgw.boundaries.spool import Body, Spool, SpoolTrouble, Stored
 from smtpgw.model.message import Entry
 
 _OVERHEAD_OCTETS = 2048

@@ -36,7 +36,7 @@ class Log(Protocol):
     """Where a gateway tells what happens."""
 
     def publish(self, notice: Notice) -> None:
-        """See :data:`smtpgw.boundaries.Publish`."""
+        """See :data:`smtpgw.boundaries.world.Publish`."""
 
     def start(self, reactor: Any) -> None:
         """The reactor runs, or is about to; called in its thread."""

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
-from smtpgw.boundaries import SpoolTrouble, Threads
+from smtpgw.boundaries.spool import SpoolTrouble
+from smtpgw.boundaries.world import Threads
 from smtpgw.delivery import lifecycle
 from smtpgw.delivery.items import ItemState
 from smtpgw.delivery.lifecycle import Step

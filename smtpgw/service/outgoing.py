@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from smtpgw.boundaries import Job, Link, LinkFacts, LinkFailure
+from smtpgw.boundaries.relay import Job, Link, LinkFacts, LinkFailure
 from smtpgw.delivery.agenda import Agenda
 from smtpgw.delivery.items import Item
 from smtpgw.model.outcome import Delayed, Outcome, Scope

@@ -15,18 +15,10 @@ from twisted.mail.smtp import IMessageDelivery
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpgw.boundaries import (
-    Body,
-    Clock,
-    ContentCheck,
-    Draft,
-    Intake,
-    MailCheck,
-    Publish,
-    RcptCheck,
-    Spool,
-    SpoolTrouble,
-)
+from smtpgw.boundaries.checks import ContentCheck, MailCheck, RcptCheck
+from smtpgw.boundaries.reception import Intake
+from smtpgw.boundaries.spool import Body, Draft, Spool, SpoolTrouble
+from smtpgw.boundaries.world import Clock, Publish
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.message import Entry, Message, Slot, SlotState

@@ -10,7 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from smtpgw.boundaries import Spool, Threads, Waiting
+from smtpgw.boundaries.spool import Spool, Waiting
+from smtpgw.boundaries.world import Threads
 from smtpgw.model.message import SlotState
 from smtpgw.service.dispatch import Dispatch
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from smtpgw.boundaries import Change, Spool, SpoolTrouble
+from smtpgw.boundaries.spool import Change, Spool, SpoolTrouble
 
 _log = Logger(namespace="smtpgw.spool")
 

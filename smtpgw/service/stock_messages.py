@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.mail.smtp import Address, IMessage, SMTPBadRcpt, SMTPBadSender, SMTPServerError, User
 from zope.interface import implementer
 
-from smtpgw.boundaries import Intake
+from smtpgw.boundaries.reception import Intake
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.reply import Reply

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import cast
 
-from smtpgw.boundaries import Body, Threads
+from smtpgw.boundaries.spool import Body
+from smtpgw.boundaries.world import Threads
 from smtpgw.handlers.message import HEAD_OCTETS, IncomingMessage
 from smtpgw.handlers.outcome import Defer, Reject
 from smtpgw.model.envelope import Recipient

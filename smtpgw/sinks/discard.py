@@ -1,6 +1,6 @@
 """Nowhere: ``discard:``."""
 
-from smtpgw.boundaries import Body
+from smtpgw.boundaries.spool import Body
 from smtpgw.model.envelope import Recipient
 from smtpgw.model.message import Message
 from smtpgw.model.outcome import Delivered, Outcome

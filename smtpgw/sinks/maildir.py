@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from smtpgw.boundaries import Body, Threads
+from smtpgw.boundaries.spool import Body
+from smtpgw.boundaries.world import Threads
 from smtpgw.model.address import Mailbox, path_text
 from smtpgw.model.envelope import Recipient
 from smtpgw.model.message import Message

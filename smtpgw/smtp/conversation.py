@@ -20,7 +20,7 @@ What it holds to:
 
 from enum import Enum, auto
 
-from smtpgw.boundaries import Job, LinkFailure
+from smtpgw.boundaries.relay import Job, LinkFailure
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.reply import Reply
 from smtpgw.model.route import Hop, TlsNeed

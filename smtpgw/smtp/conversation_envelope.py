@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import idna
 
-from smtpgw.boundaries import Job
+from smtpgw.boundaries.relay import Job
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import BodyType
 from smtpgw.smtp.conversation_offer import Offer

@@ -10,7 +10,7 @@ Every job ends in one ``finished``; after each there is one ``wants_job``, as so
 
 from collections import deque
 
-from smtpgw.boundaries import Job, LinkFailure
+from smtpgw.boundaries.relay import Job, LinkFailure
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.outcome import Scope
 from smtpgw.model.reply import Reply

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from smtpgw.boundaries import Body, Job, LinkFailure
+from smtpgw.boundaries.relay import Job, LinkFailure
+from smtpgw.boundaries.spool import Body
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.outcome import Outcome
 

@@ -1,6 +1,6 @@
 """One job on one host: its commands, how far it has got, and what became of each recipient."""
 
-from smtpgw.boundaries import Job
+from smtpgw.boundaries.relay import Job
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.outcome import Delayed, Failed, Outcome, Relayed, Scope
 from smtpgw.model.reply import Reply

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from smtpgw.boundaries import Change, Insert, Remove, SpoolTrouble, Update
+from smtpgw.boundaries.spool import Change, Insert, Remove, SpoolTrouble, Update
 from smtpgw.model.message import Entry
 from smtpgw.spool import records, trouble
 

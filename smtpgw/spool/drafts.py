@@ -7,7 +7,7 @@ Beyond the second bound every draft goes to its file, piece by piece as it comes
 
 from collections.abc import Callable
 
-from smtpgw.boundaries import Body
+from smtpgw.boundaries.spool import Body
 from smtpgw.spool.bodies import InlineBody
 from smtpgw.spool.files import BodyLane, Discard, DraftFile, Finish, Piece
 
@@ -32,7 +32,7 @@ class Memory:
 
 
 class SpoolDraft:
-    """See ``Draft`` in :mod:`smtpgw.boundaries`. Its methods are called in the reactor's thread."""
+    """See ``Draft`` in :mod:`smtpgw.boundaries.spool`. Its methods are called in the reactor's thread."""
 
     __slots__ = (
         "_content",

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from smtpgw.boundaries import SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
 from smtpgw.spool import trouble
 from smtpgw.spool.answers import Answers
 from smtpgw.spool.bodies import BodyFiles, FileBody

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from smtpgw.boundaries import Body, Change, Clock, Draft, Insert, Remove, SpoolTrouble, Stored, Update, Waiting
+from smtpgw.boundaries.spool import Body, Change, Draft, Insert, Remove, SpoolTrouble, Stored, Update, Waiting
+from smtpgw.boundaries.world import Clock
 from smtpgw.model.message import Entry
 from smtpgw.spool import records, schema, trouble
 from smtpgw.spool.answers import CallInReactor
@@ -54,7 +55,7 @@ class MemoryDraft:
 
 class MemorySpool:
     """
-    ``Spool`` in :mod:`smtpgw.boundaries`, in memory.
+    ``Spool`` in :mod:`smtpgw.boundaries.spool`, in memory.
 
     :ivar entries: what is kept, by queue id. To look at.
     :ivar contents: likewise.

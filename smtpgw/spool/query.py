@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from smtpgw.boundaries import Clock
+from smtpgw.boundaries.world import Clock
 from smtpgw.model.address import path_text
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.message import SlotState

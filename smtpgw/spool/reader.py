@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import DecodeError, ValidationError
 
-from smtpgw.boundaries import SpoolTrouble, Stored, Waiting
+from smtpgw.boundaries.spool import SpoolTrouble, Stored, Waiting
 from smtpgw.spool import records, trouble
 from smtpgw.spool.answers import Answer, Answers
 from smtpgw.spool.bodies import BodyFiles, FileBody, InlineBody

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import DecodeError, msgpack
 
-from smtpgw.boundaries import Update, Waiting
+from smtpgw.boundaries.spool import Update, Waiting
 from smtpgw.model.address import Mailbox, path_text
 from smtpgw.model.message import Entry, Message, Slot, SlotState
 from smtpgw.model.outcome import Delayed, Failed, Outcome

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from smtpgw.boundaries import Body, Change, Clock, Draft, SpoolTrouble, Stored, Waiting
+from smtpgw.boundaries.spool import Body, Change, Draft, SpoolTrouble, Stored, Waiting
+from smtpgw.boundaries.world import Clock
 from smtpgw.model.message import Entry
 from smtpgw.spool import reader, schema, trouble
 from smtpgw.spool.answers import Answers, CallInReactor
@@ -115,7 +116,7 @@ def open_sqlite_spool(
 
 
 class SqliteSpool:
-    """``Spool`` in :mod:`smtpgw.boundaries` says what it promises. Made by ``open_sqlite_spool``."""
+    """``Spool`` in :mod:`smtpgw.boundaries.spool` says what it promises. Made by ``open_sqlite_spool``."""
 
     def __init__(
         self,

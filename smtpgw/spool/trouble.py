@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from threading import Lock
 
-from smtpgw.boundaries import SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
 
 _NO_SPACE = frozenset([errno.ENOSPC, errno.EDQUOT])
 _DAMAGE = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])

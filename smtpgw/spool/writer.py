@@ -11,7 +11,8 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 
-from smtpgw.boundaries import Clock, SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
+from smtpgw.boundaries.world import Clock
 from smtpgw.spool import trouble
 from smtpgw.spool.answers import Answer, Answers
 from smtpgw.spool.commit import Committed, Operation, commit

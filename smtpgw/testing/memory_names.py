@@ -12,7 +12,7 @@ Zone = Mapping[tuple[str, RecordType], ZoneEntry]
 
 class MemoryResolver:
     """
-    Implements :class:`smtpgw.boundaries.Resolver` over a dict.
+    Implements :class:`smtpgw.boundaries.world.Resolver` over a dict.
 
     ::
 

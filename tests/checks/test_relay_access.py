@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import RcptCheck
+from smtpgw.boundaries.checks import RcptCheck
 from smtpgw.checks.recipients import Recipients
 from smtpgw.checks.relay_access import RelayAccess
 from smtpgw.model.domains import LocalDomain, LocalDomains

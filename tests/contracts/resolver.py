@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import TestCase
 
-from smtpgw.boundaries import Resolver
+from smtpgw.boundaries.world import Resolver
 from smtpgw.model.dns import AnswerStatus, MxRecord, Record, RecordType, TlsaRecord
 
 CONTRACT_ZONE: dict[tuple[str, RecordType], list[Record]] = {

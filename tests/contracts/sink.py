@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Sink
+from smtpgw.boundaries.sinks import Sink
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import BodyType, Client, Envelope, Recipient
 from smtpgw.model.message import Message

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from smtpgw.boundaries import Insert, Remove, SpoolTrouble, Stored, Update
+from smtpgw.boundaries.spool import Insert, Remove, SpoolTrouble, Stored, Update
 from smtpgw.model.message import Entry, Slot, SlotState
 from smtpgw.model.outcome import Delayed, Delivered, Failed, Outcome, Relayed, Scope
 from smtpgw.model.queue_id import queue_id_text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Remove, Update
+from smtpgw.boundaries.spool import Remove, Update
 from smtpgw.delivery.lifecycle import (
     LifeRules,
     Step,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Insert
+from smtpgw.boundaries.spool import Insert
 from smtpgw.delivery.lifecycle import LifeRules, apply, expire
 from smtpgw.delivery.notify import delay_notice, failure_notice
 from smtpgw.delivery.retry import RetrySchedule

@@ -9,7 +9,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from smtpgw.boundaries import Job, Link, LinkFacts, LinkFailure
+from smtpgw.boundaries.relay import Job, Link, LinkFacts, LinkFailure
 from smtpgw.model.outcome import Outcome
 from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.net import client_deadlines

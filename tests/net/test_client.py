@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from smtpgw.boundaries import Job, LinkFailure
+from smtpgw.boundaries.relay import Job, LinkFailure
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.outcome import Delayed, Outcome, Relayed, Scope
 from smtpgw.model.route import TlsNeed

@@ -8,7 +8,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import LinkFacts, LinkFailure
+from smtpgw.boundaries.relay import LinkFacts, LinkFailure
 from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.net.client import RelayFactory, RelayProtocol
 from smtpgw.net.client_link import RelayLink

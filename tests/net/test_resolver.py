@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from smtpgw.boundaries import Resolver
+from smtpgw.boundaries.world import Resolver
 from smtpgw.model.dns import Answer, AnswerStatus, MxRecord, RecordType
 from smtpgw.net import resolver as resolver_module
 from smtpgw.net.dns_cache import DnsCache

@@ -8,7 +8,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.model.envelope import TlsFacts
-from smtpgw.net.server_peer import client_key, peer_address, tls_facts
+from smtpgw.net.server_peer import peer_address, tls_facts
 
 
 class PeerAddressTests(SynchronousTestCase):
@@ -27,14 +27,6 @@ class PeerAddressTests(SynchronousTestCase):
         ):
             with self.subTest(text):
                 self.assertEqual(peer_address(StringTransport(peerAddress=address)), text)
-
-    def test_keys(self):
-        """IPv6 clients of one /64 are one client."""
-        self.assertEqual(client_key("192.0.2.1"), "192.0.2.1")
-        self.assertEqual(client_key("2001:db8:1:2::1"), client_key("2001:db8:1:2:ffff::9"))
-        self.assertNotEqual(client_key("2001:db8:1:2::1"), client_key("2001:db8:1:3::1"))
-        self.assertEqual(client_key("fe80::1%eth0"), client_key("fe80::2%eth0"))
-        self.assertEqual(client_key("no:address"), "no:address")
 
 
 class TlsFactsTests(SynchronousTestCase):

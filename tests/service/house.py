@@ -7,7 +7,7 @@ from random import Random
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
-from smtpgw.boundaries import LinkFacts, LinkFailure
+from smtpgw.boundaries.relay import LinkFacts, LinkFailure
 from smtpgw.delivery.agenda import Agenda
 from smtpgw.delivery.lifecycle import LifeRules
 from smtpgw.delivery.links import AgendaRules

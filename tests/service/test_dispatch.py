@@ -5,7 +5,7 @@
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
 from smtpgw.model.dns import AnswerStatus, RecordType
 from smtpgw.model.envelope import Envelope, Recipient
 from smtpgw.model.notice import Attempted, HostTrouble

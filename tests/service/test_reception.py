@@ -9,7 +9,7 @@ from twisted.mail.smtp import ESMTP, IMessageDelivery
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from smtpgw.boundaries import SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
 from smtpgw.checks.loop import Loop
 from smtpgw.checks.recipients import Recipients
 from smtpgw.checks.relay_access import RelayAccess

@@ -3,7 +3,7 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Remove, SpoolTrouble
+from smtpgw.boundaries.spool import Remove, SpoolTrouble
 from smtpgw.service.settling import Settling
 from smtpgw.spool.memory import MemorySpool
 from tests.delivery.entries import queued

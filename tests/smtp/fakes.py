@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from smtpgw.boundaries import Intake
+from smtpgw.boundaries.reception import Intake
 from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.reply import Reply, reply
 from smtpgw.model.verdict import ACCEPT, Refuse, Verdict

@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Body, Job, LinkFailure
+from smtpgw.boundaries.relay import Job, LinkFailure
+from smtpgw.boundaries.spool import Body
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import BodyType, Client, Envelope, Recipient, TlsFacts
 from smtpgw.model.message import Message

@@ -4,7 +4,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import LinkFailure
+from smtpgw.boundaries.relay import LinkFailure
 from smtpgw.model.outcome import Delayed, Failed, Outcome, Relayed, Scope
 from smtpgw.model.reply import Reply
 from smtpgw.model.route import TlsNeed

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import LinkFailure
+from smtpgw.boundaries.relay import LinkFailure
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.outcome import Relayed
 from smtpgw.model.reply import Reply

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Job
+from smtpgw.boundaries.relay import Job
 from smtpgw.model.outcome import Delayed, Failed, Relayed
 from smtpgw.model.route import TlsNeed
 from smtpgw.smtp.conversation import Conversation, Phase

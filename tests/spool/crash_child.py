@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from smtpgw.boundaries import Remove, SpoolTrouble, Update
+from smtpgw.boundaries.spool import Remove, SpoolTrouble, Update
 from smtpgw.model.message import Slot, SlotState
 from smtpgw.spool.settings import SpoolSettings
 from smtpgw.spool.sqlite import open_sqlite_spool

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import BodyType, Client, Envelope, Recipient, TlsFacts
 from smtpgw.model.message import Entry, Message, Slot, SlotState

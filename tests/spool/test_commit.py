@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Change, Insert, Remove, SpoolTrouble, Update
+from smtpgw.boundaries.spool import Change, Insert, Remove, SpoolTrouble, Update
 from smtpgw.model.message import Slot, SlotState
 from smtpgw.spool import schema
 from smtpgw.spool.commit import Committed, Operation, commit

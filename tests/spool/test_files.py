@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
 from smtpgw.spool.answers import Answers
 from smtpgw.spool.bodies import BodyFiles, Files
 from smtpgw.spool.commit import Operation

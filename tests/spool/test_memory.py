@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from smtpgw.boundaries import Remove, SpoolTrouble
+from smtpgw.boundaries.spool import Remove, SpoolTrouble
 from smtpgw.spool.memory import MemorySpool
 from tests.contracts.spool import SpoolContract
 from tests.spool.examples import SpoolTestCase, example_entry

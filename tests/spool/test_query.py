@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import SpoolTrouble, Update
+from smtpgw.boundaries.spool import SpoolTrouble, Update
 from smtpgw.model.message import Slot, SlotState
 from smtpgw.model.outcome import Delayed, Delivered
 from smtpgw.model.queue_id import queue_id_text
@@ -189,7 +189,8 @@ class AnswerTests(_Base):
             lambda queue: queue.summary(),
             lambda queue: queue.show(1),
         ):
-            self.assertEqual(json.loads(json.dumps(self.ask(question))), self.ask(question))
+            answer = self.ask(question)
+            self.assertEqual(json.dumps(json.loads(json.dumps(answer))), json.dumps(answer))
 
 
 class StoppedTests(SpoolTestCase):

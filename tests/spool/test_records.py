@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from msgspec import DecodeError
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Update
+from smtpgw.boundaries.spool import Update
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import BodyType, Client, Envelope, Recipient, TlsFacts
 from smtpgw.model.message import Entry, Message, Slot, SlotState

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from smtpgw.boundaries import SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
 from smtpgw.spool import records, schema
 from smtpgw.spool.errors import SpoolIncompatible, SpoolUnusable
 from smtpgw.spool.schema import connect_writer, open_database

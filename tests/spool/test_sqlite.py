@@ -6,7 +6,7 @@ import sqlite3
 from functools import partial
 from typing import Any
 
-from smtpgw.boundaries import Insert, Remove, SpoolTrouble, Update
+from smtpgw.boundaries.spool import Insert, Remove, SpoolTrouble, Update
 from smtpgw.model.message import Slot, SlotState
 from smtpgw.spool.errors import SpoolFull, SpoolLocked
 from tests.contracts.spool import SpoolContract

@@ -6,7 +6,7 @@ import sqlite3
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import SpoolTrouble
+from smtpgw.boundaries.spool import SpoolTrouble
 from smtpgw.spool import trouble
 from smtpgw.spool.trouble import Health, Part
 

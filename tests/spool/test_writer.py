@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.boundaries import Insert, Remove, SpoolTrouble
+from smtpgw.boundaries.spool import Insert, Remove, SpoolTrouble
 from smtpgw.spool import writer as writer_module
 from smtpgw.spool.answers import Answers
 from smtpgw.spool.commit import Operation

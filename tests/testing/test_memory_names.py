@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import TestCase
 
-from smtpgw.boundaries import Resolver
+from smtpgw.boundaries.world import Resolver
 from smtpgw.model.dns import Answer, AnswerStatus, RecordType
 from smtpgw.testing.memory_names import MemoryResolver
 from tests.contracts.resolver import CONTRACT_ZONE, ResolverContract
