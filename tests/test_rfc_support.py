@@ -8,7 +8,7 @@ from types import ModuleType
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.clauses import holds
+from tests.clauses import does_not_hold, holds, holds_in_part
 
 SCRIPT = Path(__file__).resolve().parent.parent / "docs" / "rfc_support.py"
 
@@ -57,6 +57,18 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(1, text.count("Earlier."))
         self.assertIn("``m.ATests.test_two``", text)
 
+    def test_states(self) -> None:
+        """What is held in part, or not, stands there with how far and why, and is counted as such."""
+        module = script()
+        source = (
+            '@holds_in_part("5321", "4.1", "It may.", "Only sometimes.")\nclass A: pass\n'
+            '@does_not_hold("5321", "4.2", "It must.", "Nobody does.")\nclass B: pass\n'
+        )
+        text = module.render({clause: [name] for clause, name in module.read_marks(source, "m")})
+        self.assertIn("     - It may. *Only sometimes.*\n     - in part\n     - ``m.A``", text)
+        self.assertIn("     - It must. *Nobody does.*\n     - not held\n     - ``m.B``", text)
+        self.assertIn("RFC 5321: Simple Mail Transfer Protocol\n     - 0\n     - 1\n     - 1", text)
+
     def test_no_literal(self) -> None:
         """A mark that can't be read without running the test is refused."""
         with self.assertRaises(SystemExit):
@@ -70,7 +82,12 @@ class MarkTests(SynchronousTestCase):
         """It gives back what it marks."""
         self.assertIs(MarkTests, holds("5321", "4", "It holds.")(MarkTests))
 
+        self.assertIs(MarkTests, holds_in_part("5321", "4", "It may.", "At times.")(MarkTests))
+        self.assertIs(MarkTests, does_not_hold("5321", "4", "It must.", "No.")(MarkTests))
+
     def test_nonsense(self) -> None:
-        """A clause without the number of an RFC is refused at once."""
+        """A clause without the number of an RFC is refused at once, and so is one without its reason."""
         with self.assertRaises(ValueError):
             holds("RFC 5321", "4", "It holds.")
+        with self.assertRaises(ValueError):
+            does_not_hold("5321", "4", "It must.", "")
