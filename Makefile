@@ -4,12 +4,14 @@
 #   make test    the whole test suite
 #   make gate    formatting, lint, types, spelling, dead code
 #   make oldest  the tests but for those with real programs, on the oldest Twisted that setup.cfg allows
+#   make fuzz    the fuzzer, SECONDS=600 for all targets together; what it finds is kept in tests/fuzz/corpus
 #   make rfcs    docs/rfc-support.rst, anew
 #   make clean   takes all of it away again
 
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 2525
+SECONDS ?= 600
 TESTS ?= tests
 
 BIN := $(VENV)/bin
@@ -19,7 +21,7 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --us
 OLDEST := $(shell sed -n 's/^ *Twisted\[tls\] >= *//p' setup.cfg)
 ROOMS := $(sort $(patsubst tests/%/__init__.py,tests.%,$(filter-out tests/integration/%,$(wildcard tests/*/__init__.py))))
 
-.PHONY: run test gate oldest rfcs clean
+.PHONY: run test gate oldest fuzz rfcs clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -46,6 +48,9 @@ oldest:
 	@echo "Running the tests on Twisted $(OLDEST)."
 	@.venv-oldest/bin/python -b -m twisted.trial --reporter=summary $(ROOMS)
 
+fuzz: $(VENV)/.installed-fuzz
+	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(TARGETS)
+
 rfcs: $(VENV)/.installed
 	@$(BIN)/python docs/rfc_support.py
 
@@ -63,6 +68,11 @@ $(VENV)/.installed-test: $(VENV)/.installed
 $(VENV)/.installed-gate: $(VENV)/.installed
 	@echo "Installing what the gate needs."
 	@$(INSTALL) --editable '.[test,gate]'
+	@touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed
+	@echo "Installing the fuzzer."
+	@$(INSTALL) --editable '.[test,fuzz]'
 	@touch $@
 
 $(VENV)/.made:
