@@ -14,15 +14,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IListeningPort, IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from smtpgw.boundaries.world import Publish
-from smtpgw.delivery.agenda import Agenda
-from smtpgw.delivery.lifecycle import LifeRules
-from smtpgw.delivery.links import AgendaRules
-from smtpgw.delivery.resolution import HopRules
-from smtpgw.delivery.retry import RetrySchedule
 from smtpgw.model.domains import LocalDomains
 from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.notice import Notice
@@ -31,43 +25,26 @@ from smtpgw.model.reply import reply
 from smtpgw.model.route import ViaSink
 from smtpgw.model.verdict import Refuse, Verdict
 from smtpgw.net.connection_count import ConnectionCount
-from smtpgw.net.dialer import TcpDialer
 from smtpgw.net.factory import GatewayFactory
-from smtpgw.net.resolver import DnsResolver
 from smtpgw.net.server_settings import ServerSettings
 from smtpgw.net.threads import ReactorThreads
 from smtpgw.net.tls import RelayTls, ServerTls, TlsTrouble, server_context
 from smtpgw.service import catalogue, listeners
 from smtpgw.service.catalogue import SinkCatalogue
-from smtpgw.service.conclusion import Conclusion
 from smtpgw.service.config_schema import Config, ListenConfig, ListenTls
 from smtpgw.service.control import ControlServer
-from smtpgw.service.dispatch import Dispatch
+from smtpgw.service.delivering import Delivering, World, compose_delivering
 from smtpgw.service.listeners import CannotStart
-from smtpgw.service.live import LiveEntries
 from smtpgw.service.operator import Operator
 from smtpgw.service.reception import Counter, ListenerReception
 from smtpgw.service.recovery import Recovery
-from smtpgw.service.settling import Settling
 from smtpgw.service.tally import Tally
 from smtpgw.service.trace import TraceHeader
-from smtpgw.smtp.conversation_terms import RelaySettings
 from smtpgw.spool.errors import SpoolUnusable
 from smtpgw.spool.settings import SpoolSettings
 from smtpgw.spool.sqlite import SqliteSpool, open_sqlite_spool
 
 _log = Logger(namespace="smtpgw")
-
-_FRESH_OCTETS = 64 * 2**20
-"""Memory for messages that have not been tried yet, so that they needn't be read back."""
-
-_FINISH_SECONDS = 10.0
-"""How long a stop waits for transactions that are under way; those that take longer are repeated after the start."""
-
-_LOOK_SECONDS = 0.05
-
-_LOOKUPS = 1000
-"""Questions for names under way at a time: more than the scheduler has domains, as addresses are asked for, too."""
 
 _LEAVE_SECONDS = 5.0
 """How long clients have to leave after they were told 421, when the gateway stops."""
@@ -135,10 +112,8 @@ class Gateway:
         self._factories: list[GatewayFactory] = []
         self._ports: list[IListeningPort] = []
         self._spool: SqliteSpool | None = None
-        self._dispatch: Dispatch | None = None
-        self._conclusion: Conclusion | None = None
+        self._delivering: Delivering | None = None
         self._control: ControlServer | None = None
-        self._resolver: DnsResolver | None = None
         self._connections = ConnectionCount()
         self._session_prefix = f"{int(self._clock.time()):x}-"
         self._session_numbers = count(1)
@@ -248,67 +223,28 @@ class Gateway:
         return sinks
 
     def _compose(self, spool: SqliteSpool, domains: LocalDomains, relay_tls: RelayTls, sinks: SinkCatalogue) -> None:
-        config, delivery, clock = self._config, self._config.delivery, self._clock
+        config, clock = self._config, self._clock
         self._threads.start()
         last = spool.last_queue_id()
         ids = QueueIds(last=last)
-        schedule = RetrySchedule(delivery.retry_seconds)
-        life = LifeRules(schedule, delivery.expire_seconds, delivery.warn_seconds or None)
-        agenda = Agenda(
-            AgendaRules(schedule, jobs_per_link=delivery.messages_per_connection),
-            self._random,
+        self._delivering = delivering = compose_delivering(
+            config,
+            World(self._reactor, clock, self._random, self._threads, self._publish),
+            spool,
+            ids,
+            domains,
+            relay_tls,
+            sinks,
+            listeners.own_addresses(self._ports, config.hostname, listeners.addresses_of),
         )
-        if delivery.paused:
-            agenda.pause()
-        settling = Settling(spool, self._reactor)
-        self._conclusion = conclusion = Conclusion(
-            rules=life,
-            settling=settling,
-            ids=ids,
-            clock=clock,
-            random=self._random,
-            threads=self._threads,
-            reactor=self._reactor,
-            hostname=config.hostname,
-            publish=self._publish,
-        )
-        router = catalogue.router(config, domains)
-        relay = RelaySettings(
-            helo_name=config.hostname,
-            connect_timeout_seconds=delivery.connect_timeout_seconds,
-            command_timeout_seconds=delivery.command_timeout_seconds,
-            data_timeout_seconds=delivery.data_timeout_seconds,
-            final_timeout_seconds=delivery.final_timeout_seconds,
-        )
-        hops = HopRules(
-            own_names=frozenset((config.hostname.lower(),)),
-            own_addresses=listeners.own_addresses(self._ports, config.hostname, listeners.addresses_of),
-            forbidden_networks=delivery.forbidden_networks,
-        )
-        self._resolver = resolver = DnsResolver(self._reactor, config.dns.servers, clock=clock, max_running=_LOOKUPS)
-        self._dispatch = dispatch = Dispatch(
-            reactor=self._reactor,
-            clock=clock,
-            random=self._random,
-            agenda=agenda,
-            live=LiveEntries(spool, _FRESH_OCTETS),
-            router=router,
-            resolver=resolver,
-            dialer=TcpDialer(self._reactor, relay, relay_tls, self._threads),
-            sinks=sinks.sink,
-            conclusion=conclusion,
-            hop_rules=hops,
-            publish=self._publish,
-        )
-        conclusion.enqueue = dispatch.enqueue
         counter = Counter(
             spool=spool,
             ids=ids,
             clock=clock,
             trace=TraceHeader(config.hostname),
             publish=self._publish,
-            enqueue=dispatch.enqueue,
-            expire_seconds=delivery.expire_seconds,
+            enqueue=delivering.dispatch.enqueue,
+            expire_seconds=config.delivery.expire_seconds,
             header_limit=config.limits.header_size_octets,
         )
         content_checks = catalogue.content_checks(config)
@@ -320,8 +256,8 @@ class Gateway:
             )
         operator = Operator(
             spool=spool,
-            dispatch=dispatch,
-            conclusion=conclusion,
+            dispatch=delivering.dispatch,
+            conclusion=delivering.conclusion,
             counter=counter,
             reception=ListenerReception(counter, (), catalogue.own_checks(domains), content_checks),
             threads=self._threads,
@@ -329,7 +265,7 @@ class Gateway:
         )
         self._control = ControlServer(operator.verbs(), config.limits.message_size_octets)
         self._control.listen(self._reactor, config.spool.store)
-        Recovery(spool, dispatch, self._reactor, self._threads).begin(last)
+        Recovery(spool, delivering.dispatch, self._reactor, self._threads).begin(last)
 
     def port(self, index: int) -> int:
         """The TCP port of a listener, in the order of the configuration."""
@@ -349,22 +285,9 @@ class Gateway:
         """
         self._unbind()
         await gatherResults([factory.drain(_LEAVE_SECONDS) for factory in self._factories])
-        dispatch, spool = self._dispatch, self._spool
-        if dispatch is not None:
-            dispatch.pause()
-            tries = int(_FINISH_SECONDS / _LOOK_SECONDS)
-            while dispatch.under_way and tries:
-                tries -= 1
-                await deferLater(self._reactor, _LOOK_SECONDS)
-            dispatch.stop()
-        if self._conclusion is not None:
-            self._conclusion.flush()
-            tries = int(_FINISH_SECONDS / _LOOK_SECONDS)
-            while self._conclusion.is_reading and tries:
-                tries -= 1
-                await deferLater(self._reactor, _LOOK_SECONDS)
-        if self._resolver is not None:
-            self._resolver.close()
+        delivering, spool = self._delivering, self._spool
+        if delivering is not None:
+            await delivering.stop()
         if self._control is not None:
             await self._control.stop()
         if spool is not None:
