@@ -48,6 +48,22 @@ class Draft(Protocol):
         :returns: False when the writer should wait until ``resume`` (see ``Spool.open_draft``) is called.
         """
 
+    def read(self, offset: int, most: int, done: Callable[[bytes | SpoolTrouble], None]) -> None:
+        """
+        Read back what was written, to the end of it or so many octets.
+
+        :param offset: of the first octet.
+        :param done: gets nothing at the end of the content, and trouble when the draft is over.
+        """
+
+    def rewrite(self, head: bytes, cut: int, body: bytes | None = None) -> None:
+        """
+        Replace the beginning. What is read from now on is new. Never raises: see ``write``.
+
+        :param head: takes the place of the first ``cut`` octets.
+        :param body: takes the place of all that follows them; ``None`` leaves it.
+        """
+
     def discard(self) -> None:
         """Forget it. Nothing of it stays on disk. Also after ``Spool.add``, when it has no effect."""
 

@@ -14,9 +14,11 @@ from msgspec.structs import force_setattr
 
 from smtpgw.model.route import Route
 
-RecipientLookup = Callable[[str], bool | Awaitable[bool]]
+RecipientLookup = Callable[[str, str], bool | Awaitable[bool]]
 """
-Whether a local part, made canonical, is a recipient. Answers at once where it can.
+Whether a local part of a domain, both made canonical, is a recipient. Answers at once where it can.
+
+The domain is the recipient's, which for a wildcard is not the name that the configuration has.
 
 Raises :exc:`LookupTrouble` (or :exc:`OSError`) when it can't know now.
 """

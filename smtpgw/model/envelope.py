@@ -140,6 +140,7 @@ class Client(Struct, frozen=True, array_like=True):
     :ivar session_id: ``sid`` of the logs.
     :ivar port: TCP port of the client, 0 where there is none.
     :ivar mechanism: of AUTH, upper case; empty when nobody has logged in.
+    :ivar notes: what the rules of MAIL and RCPT have remarked on the transaction, for the log; known from DATA on.
     """
 
     address: str
@@ -152,3 +153,4 @@ class Client(Struct, frozen=True, array_like=True):
     session_id: str = ""
     port: int = 0
     mechanism: str = ""
+    notes: tuple[str, ...] = ()

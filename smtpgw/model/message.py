@@ -14,7 +14,7 @@ class Message(Struct, frozen=True, array_like=True):
 
     :ivar queue_id: see :mod:`smtpgw.model.queue_id`.
     :ivar received_at: Unix time of the end of data.
-    :ivar trace: our Received header, CR LF at its end; it goes before the content.
+    :ivar trace: our Received header and what else we have added, CR LF at its end; it goes before the content.
     :ivar size_octets: of the content alone.
     """
 

@@ -18,7 +18,7 @@ class Rejected(Struct, frozen=True, gc=False):
     """
     smtp.reject: a command or content was refused.
 
-    :ivar stage: connect, helo, mail, rcpt, data, content.
+    :ivar stage: connect, helo, auth, mail, rcpt, data, content.
     :ivar subject: what it was about: the address of a RCPT, the path of a MAIL. Not escaped.
     """
 
@@ -59,7 +59,7 @@ class Held(Struct, frozen=True, gc=False):
 
 
 class Dropped(Struct, frozen=True, gc=False):
-    """msg.dropped: an operator removed it."""
+    """msg.dropped: an operator removed it, or a filter discarded it before it was kept."""
 
     entry: Entry
 

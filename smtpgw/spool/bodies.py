@@ -73,7 +73,7 @@ class Files:
 
         :raises FileExistsError: when there is one.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             return os.open(path, flags, 0o600)
         except FileNotFoundError:
@@ -87,6 +87,15 @@ class Files:
         rest = memoryview(piece)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+
+    def read(self, descriptor: int, offset: int, most: int) -> bytes:
+        """What stands there; fewer octets at the end only."""
+        pieces = []
+        while most > 0 and (piece := os.pread(descriptor, most, offset)):
+            pieces.append(piece)
+            offset += len(piece)
+            most -= len(piece)
+        return b"".join(pieces)
 
     def sync(self, descriptor: int) -> None:
         """Make the content durable."""

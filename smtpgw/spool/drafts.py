@@ -7,11 +7,13 @@ Beyond the second bound every draft goes to its file, piece by piece as it comes
 
 from collections.abc import Callable
 
-from smtpgw.boundaries.spool import Body
+from smtpgw.boundaries.spool import Body, SpoolTrouble
 from smtpgw.spool.bodies import InlineBody
-from smtpgw.spool.files import BodyLane, Discard, DraftFile, Finish, Piece
+from smtpgw.spool.files import BodyLane, Discard, DraftFile, Finish, Piece, Read, Rewrite
 
 _PIECE_OCTETS = 64 * 1024
+OVER = SpoolTrouble(full=False, cause="the draft is over")
+
 _UNWRITTEN_OCTETS = 1 << 20
 """Of one draft; beyond it the writer waits until half of it is on its way to the disk."""
 
@@ -83,6 +85,37 @@ class SpoolDraft:
         if self._unwritten > _UNWRITTEN_OCTETS or (memory.held > memory.limit and self._unwritten):
             self._paused = True
         return not self._paused
+
+    def read(self, offset: int, most: int, done: Callable[[bytes | SpoolTrouble], None]) -> None:
+        """See ``Draft.read``."""
+        if self._over:
+            done(OVER)
+        elif self._file is None:
+            done(bytes(self._content[offset : offset + most]))
+        else:
+            self._hand_over(self._file)
+            self._lane.put(Read(self._file, offset, most, done))
+
+    def rewrite(self, head: bytes, cut: int, body: bytes | None = None) -> None:
+        """See ``Draft.rewrite``."""
+        if self._over:
+            return
+        memory = self._memory
+        if self._file is None:
+            content = head + (bytes(self._content[cut:]) if body is None else body)
+            memory.held += len(content) - len(self._content)
+            self._content = content
+            self.size_octets = len(content)
+            if self.size_octets > self._inline_limit:
+                self._file = DraftFile()
+                self._hand_over(self._file)
+            return
+        self._hand_over(self._file)
+        self.size_octets = len(head) + (max(self.size_octets - cut, 0) if body is None else len(body))
+        step = Rewrite(self._file, head, cut, body, self._written)
+        memory.held += step.octets
+        self._unwritten += step.octets
+        self._lane.put(step)
 
     def discard(self) -> None:
         """See ``Draft.discard``."""

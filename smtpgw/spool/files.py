@@ -18,6 +18,7 @@ from smtpgw.spool.commit import Operation
 from smtpgw.spool.lane import Lane
 
 _PROBE_OCTETS = 1 << 20
+_COPY_OCTETS = 1 << 20
 
 
 class DraftFile:
@@ -45,6 +46,41 @@ class Piece:
         self.file = file
         self.data = data
         self.octets = len(data)
+        self.written = written
+
+
+class Read:
+    """
+    Read from it.
+
+    :ivar done: called in the reactor's thread.
+    :ivar answered: it was.
+    """
+
+    __slots__ = ("answered", "done", "file", "most", "octets", "offset")
+
+    def __init__(self, file: DraftFile, offset: int, most: int, done: Callable[[bytes | SpoolTrouble], None]) -> None:
+        self.file = file
+        self.offset = offset
+        self.most = most
+        self.done = done
+        self.octets = 0
+        self.answered = False
+
+
+class Rewrite:
+    """Write it anew, in another file: see ``Draft.rewrite``. ``written`` is called as for a piece."""
+
+    __slots__ = ("body", "cut", "file", "head", "octets", "written")
+
+    def __init__(
+        self, file: DraftFile, head: bytes, cut: int, body: bytes | None, written: Callable[[int], None]
+    ) -> None:
+        self.file = file
+        self.head = head
+        self.cut = cut
+        self.body = body
+        self.octets = len(head) + len(body or b"")
         self.written = written
 
 
@@ -98,7 +134,7 @@ class Turn:
         self.octets = 0
 
 
-Step = Piece | Finish | Discard | Unlink | Turn
+Step = Piece | Read | Rewrite | Finish | Discard | Unlink | Turn
 BodyLane = Lane[Step]
 
 
@@ -124,6 +160,10 @@ class FileWork:
                 match step:
                     case Piece():
                         self._write(step.file, step.data)
+                    case Read():
+                        self._read(step)
+                    case Rewrite():
+                        self._rewrite(step)
                     case Finish():
                         self._sync(step.file)
                         whole.append(step)
@@ -136,7 +176,7 @@ class FileWork:
             self._sync_folders(whole)
         finally:
             # Whatever happened: these octets are not in memory any more.
-            pieces = [(step.written, step.octets) for step in steps if isinstance(step, Piece)]
+            pieces = [(step.written, step.octets) for step in steps if isinstance(step, Piece | Rewrite)]
             if pieces:
                 self._answers.post(pieces)
         for step in whole:
@@ -148,11 +188,13 @@ class FileWork:
         """A mistake of ours: nobody may wait for ever because of it."""
         cause = SpoolTrouble(full=False, cause=repr(error))
         for step in steps:
-            if isinstance(step, Piece | Finish):
+            if isinstance(step, Piece | Rewrite | Finish):
                 # It may miss a piece now, so it must never be taken for whole.
                 step.file.trouble = step.file.trouble or cause
             if isinstance(step, Finish) and not step.sent:
                 self._send_on(step)
+            if isinstance(step, Read) and not step.answered:
+                self._answer(step, cause)
             if isinstance(step, Turn):
                 step.then()
 
@@ -184,6 +226,45 @@ class FileWork:
             self._files.write(file.descriptor, data)
         except OSError as error:
             self._fail(file, error)
+
+    def _read(self, step: Read) -> None:
+        file = step.file
+        if file.trouble is not None:
+            self._answer(step, file.trouble)
+            return
+        try:
+            octets = self._files.read(file.descriptor, step.offset, step.most)
+        except OSError as error:
+            self._fail(file, error)
+            self._answer(step, trouble.of_disk(error))
+        else:
+            self._answer(step, octets)
+
+    def _answer(self, step: Read, answer: bytes | SpoolTrouble) -> None:
+        step.answered = True
+        self._answers.post([(step.done, answer)])
+
+    def _rewrite(self, step: Rewrite) -> None:
+        file = step.file
+        if file.trouble is not None:
+            return
+        new = DraftFile()
+        try:
+            new.name, new.descriptor = self._bodies.create()
+            self._files.write(new.descriptor, step.head)
+            if step.body is not None:
+                self._files.write(new.descriptor, step.body)
+            else:
+                offset = step.cut
+                while piece := self._files.read(file.descriptor, offset, _COPY_OCTETS):
+                    self._files.write(new.descriptor, piece)
+                    offset += len(piece)
+        except OSError as error:
+            self._drop(new)
+            self._fail(file, error)
+        else:
+            self._drop(file)
+            file.name, file.descriptor = new.name, new.descriptor
 
     def _sync(self, file: DraftFile) -> None:
         if file.trouble is not None:

@@ -15,6 +15,7 @@ from smtpgw.model.message import Entry
 from smtpgw.spool import records, schema, trouble
 from smtpgw.spool.answers import CallInReactor
 from smtpgw.spool.bodies import InlineBody
+from smtpgw.spool.drafts import OVER
 from smtpgw.spool.query import QueueReader
 
 T = TypeVar("T")
@@ -39,6 +40,15 @@ class MemoryDraft:
         if not self._over:
             self._content += data
         return self._spool.admits(self._resume)
+
+    def read(self, offset: int, most: int, done: Callable[[bytes | SpoolTrouble], None]) -> None:
+        """See ``Draft.read``."""
+        done(OVER if self._over else bytes(self._content[offset : offset + most]))
+
+    def rewrite(self, head: bytes, cut: int, body: bytes | None = None) -> None:
+        """See ``Draft.rewrite``."""
+        if not self._over:
+            self._content[: cut if body is None else len(self._content)] = head + (body or b"")
 
     def discard(self) -> None:
         """See ``Draft.discard``."""

@@ -1,5 +1,6 @@
 """What every spool promises."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from smtpgw.boundaries.spool import Insert, Remove, SpoolTrouble, Stored, Update
@@ -143,6 +144,54 @@ class SpoolContract(_Base):
         draft.discard()
         self.calls.run_until(lambda: bool(answers))
         self.assertEqual(read_body(self.fetch(spool, 7).body), b"whole\r\n")
+
+    def draft_of(self, spool: Any, *pieces: bytes) -> Any:
+        resumed: list[bool] = []
+        draft = spool.open_draft(lambda: resumed.append(True))
+        for piece in pieces:
+            draft.write(piece)
+        return draft
+
+    def read_draft(self, draft: Any, offset: int, most: int) -> Any:
+        return self.calls.answer(lambda done: draft.read(offset, most, done))
+
+    def test_draft_is_read_back(self) -> None:
+        """Small or large, what was written can be read before it is kept, from anywhere."""
+        spool = self.make_spool()
+        for size in (10, 1000, 300_000):
+            content = bytes(number % 251 for number in range(size))
+            draft = self.draft_of(spool, content[:7], content[7:])
+            for offset, most in ((0, 4), (5, 1 << 20), (size - 3, 2), (size, 5), (size + 9, 5)):
+                self.assertEqual(self.read_draft(draft, offset, most), content[offset : offset + most])
+            draft.discard()
+            self.assertIsInstance(self.read_draft(draft, 0, 4), SpoolTrouble)
+
+    def test_draft_is_rewritten(self) -> None:
+        """A new header before the same body, or another body: what is read, and kept, is new; also twice."""
+        spool = self.make_spool()
+        queue_id = 0
+        for body in (b"small\r\n", b"large\r\n" * 50_000):
+            for new_body in (None, b"new\r\n", b"other\r\n" * 50_000):
+                for head in (b"", b"A: 1\r\n\r\n", b"B: 2\r\n" * 30_000):
+                    queue_id += 1
+                    draft = self.draft_of(spool, b"Old: 1\r\n\r\n", body)
+                    draft.rewrite(b"C: 3\r\n", 10)
+                    draft.rewrite(head, 6, new_body)
+                    expected = head + (body if new_body is None else new_body)
+                    self.assertEqual(draft.size_octets, len(expected))
+                    self.assertEqual(self.read_draft(draft, 3, 500_000), expected[3:500_003])
+                    entry = example_entry(queue_id, size_octets=len(expected))
+                    answer = self.calls.answer(partial(spool.add, entry, draft))
+                    self.assertEqual(answer.size_octets, len(expected))
+                    self.assertTrue(read_body(self.fetch(spool, queue_id).body) == expected)
+
+    def test_over_is_not_rewritten(self) -> None:
+        """A draft that is over stays over."""
+        spool = self.make_spool()
+        draft = self.draft_of(spool, b"text\r\n")
+        draft.discard()
+        draft.rewrite(b"new\r\n", 0)
+        self.assertRaises(RuntimeError, spool.add, example_entry(7), draft, self.fail)
 
     # --- settle ---
 

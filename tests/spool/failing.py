@@ -46,6 +46,10 @@ class FailingFiles(Files):
         self._may_fail("write")
         super().write(descriptor, piece)
 
+    def read(self, descriptor: int, offset: int, most: int) -> bytes:
+        self._may_fail("read")
+        return super().read(descriptor, offset, most)
+
     def sync(self, descriptor: int) -> None:
         self._may_fail("sync")
         super().sync(descriptor)

@@ -296,6 +296,23 @@ class FailingDiskTests(SpoolTestCase):
         spool = self.open_spool()
         self.assertEqual([waiting.queue_id for waiting in spool.recover()], [1, 3])
 
+    def test_failing_rewrite(self) -> None:
+        """A large message that can't be written anew, or read back, is refused at its end, and leaves no file."""
+        for call, code in (("create", errno.ENOSPC), ("write", errno.EIO), ("read", errno.EIO)):
+            files = FailingFiles()
+            spool = self.open_spool(files=files)
+            draft = spool.open_draft(lambda: None)
+            draft.write(b"large\r\n" * 50_000)
+            self.calls.answer(partial(draft.read, 0, 5))
+            files.failing[call] = code
+            draft.rewrite(b"New: 1\r\n", 0)
+            found = self.calls.answer(partial(draft.read, 0, 5))
+            self.assertEqual((isinstance(found, SpoolTrouble), is_full(found)), (True, code == errno.ENOSPC))
+            add = partial(spool.add, example_entry(7), draft)
+            self.assertIsInstance(self.calls.answer(add), SpoolTrouble)
+            self.assertEqual(self.body_names(), [])
+            self.close(spool)
+
     def test_failing_for_long(self) -> None:
         """While the disk fails the spool says so, and looks by itself when it is well again."""
         disk = Disk()
