@@ -26,7 +26,7 @@ class RcptAsked(Struct, frozen=True, gc=False):
 
 
 class DataAsked(Struct, frozen=True, gc=False):
-    """Asks: ``accept`` or ``refuse``, before the 354."""
+    """Asks: ``accept`` or ``refuse``, before the 354 of DATA, or before the first octet behind the first BDAT."""
 
     envelope: Envelope
 
@@ -36,7 +36,7 @@ class ContentRead(Struct, frozen=True, gc=False):
     A piece of the content.
 
     :ivar octets: without dot-stuffing; not empty unless it is the last.
-    :ivar is_last: asks: ``conclude``, with the reply to the end of data.
+    :ivar is_last: asks: ``conclude``, with the reply to the end of data, or to the last BDAT.
     """
 
     octets: bytes
@@ -48,7 +48,8 @@ class Signal(Enum):
     Events that carry nothing.
 
     ``GREETED``: HELO or EHLO was taken; the session knows the client's name. ``CONTENT_DROPPED``: the content that is
-    being read will be refused, forget it; comes at most once, and no more of it follows. ``TLS_ASKED``: write the
+    being read, by DATA or in chunks, is refused or given up, forget it; comes at most once, and no more of it follows.
+    ``TLS_ASKED``: write the
     output, begin the handshake, and call ``tls_started``. ``OUTPUT_FULL``: write the output now. ``CLOSED``: write the
     output and close the connection.
     """
@@ -86,4 +87,15 @@ class AuthAborted(Struct, frozen=True, gc=False):
     """The exchange is over without a result; the session has answered."""
 
 
-Event = MailAsked | RcptAsked | DataAsked | ContentRead | Signal | AuthAsked | AuthResponse | AuthAborted
+class XclientAsked(Struct, frozen=True, gc=False):
+    """
+    The client says for whom it speaks. Asks: ``xclient_done`` or ``refuse``.
+
+    :ivar attributes: by their names in upper case, decoded and checked. One that is not there stays what it was; an
+        empty one is known not to be available.
+    """
+
+    attributes: dict[str, str]
+
+
+Event = MailAsked | RcptAsked | DataAsked | ContentRead | Signal | AuthAsked | AuthResponse | AuthAborted | XclientAsked

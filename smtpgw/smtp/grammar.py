@@ -5,8 +5,9 @@ Octets go in, values or a refusing reply come out. It knows neither which parame
 in. Every function takes time linear in its input.
 
 Lenient where real clients need it: spaces behind the colon of ``FROM:`` and ``TO:``, spaces at the end of a line,
-underscores in names. Source routes are read and dropped. Strict in everything that could be written out again: no
-control character of any kind (C1 and the Unicode line separators with them), nothing without angle brackets.
+underscores in names, A-labels that IDNA2008 would not make, as long as there is any text that they stand for. Source
+routes are read and dropped. Strict in everything that could be written out again: no control character of any kind
+(C1 and the Unicode line separators with them), nothing without angle brackets.
 """
 
 import binascii
@@ -136,7 +137,10 @@ def _plain(match: re.Match[bytes], refusal: Reply) -> PathArgument | Reply:
     local, domain, rest = match.groups()
     if len(local) > MAX_LOCAL_OCTETS or len(domain) > MAX_DOMAIN_OCTETS:
         return refusal
-    mailbox = Mailbox(local.decode("ascii"), domain.decode("ascii").lower())
+    name = domain.decode("ascii").lower()
+    if "xn--" in name and not _has_texts(name):
+        return refusal
+    mailbox = Mailbox(local.decode("ascii"), name)
     return PathArgument(mailbox) if not rest else _with_parameters(mailbox, rest)
 
 
@@ -198,10 +202,25 @@ def _domain(text: str) -> str | None:
     if text.startswith("["):
         return _literal(text)
     if text.isascii():
-        return text.lower() if len(text) <= MAX_DOMAIN_OCTETS and _ASCII_DOMAIN.match(text) else None
+        if len(text) > MAX_DOMAIN_OCTETS or not _ASCII_DOMAIN.match(text):
+            return None
+        name = text.lower()
+        return name if "xn--" not in name or _has_texts(name) else None
     if len(text) > MAX_DOMAIN_OCTETS:
         return None
     return _unicode_domain(text.lower())
+
+
+@lru_cache(maxsize=1024)
+def _has_texts(domain: str) -> bool:
+    """Whether every A-label stands for some text. Whether IDNA2008 allows that text is the registries' business."""
+    for label in domain.split("."):
+        if label.startswith("xn--"):
+            try:
+                label[4:].encode("ascii").decode("punycode").encode("utf-8")
+            except (UnicodeError, ValueError, OverflowError):
+                return False
+    return True
 
 
 @lru_cache(maxsize=1024)

@@ -22,7 +22,11 @@ START_CONTENT = b"354 End data with <CR><LF>.<CR><LF>\r\n"
 START_TLS = b"220 2.0.0 Ready to start TLS\r\n"
 
 BYE = reply(221, "2.0.0", "Bye")
-HELP = Reply(214, "2.0.0", ("Commands: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT", "See RFC 5321"))
+HELP = Reply(
+    214,
+    "2.0.0",
+    ("Commands: HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT", "See RFC 5321"),
+)
 CANNOT_VERIFY = reply(252, "2.0.0", "Cannot verify the user, but will take mail and try")
 
 TROUBLE = reply(451, "4.3.0", "Requested action aborted: local error in processing")
@@ -30,6 +34,7 @@ SHUTTING_DOWN = reply(421, "4.3.2", "Service shutting down, try again later")
 TOO_BUSY = reply(421, "4.3.2", "Too many connections, try again later")
 TOO_MANY_FROM_CLIENT = reply(421, "4.7.0", "Too many connections from your address")
 TOO_MANY_ERRORS = reply(421, "4.7.0", "Too many errors")
+TOO_MANY_REFUSED = reply(421, "4.7.0", "Too many recipients were refused")
 TOO_MANY_MESSAGES = reply(421, "4.7.0", "Enough messages on this connection, open another one")
 TIMED_OUT = reply(421, "4.4.2", "Timed out waiting for you")
 
@@ -50,6 +55,9 @@ MAIL_FIRST = reply(503, "5.5.1", "Send MAIL first")
 RCPT_FIRST = reply(503, "5.5.1", "Send RCPT first")
 NESTED_MAIL = reply(503, "5.5.1", "A transaction is open already")
 NO_VALID_RECIPIENTS = reply(554, "5.5.1", "No valid recipients")
+EHLO_FIRST = reply(503, "5.5.1", "Send EHLO first")
+CHUNKS_UNDER_WAY = reply(503, "5.5.1", "The message is coming by BDAT: send the rest of it, or RSET")
+CHUNKS_FAILED = reply(503, "5.5.1", "An earlier chunk of the message was refused")
 NOT_IN_TRANSACTION = reply(503, "5.5.1", "Not allowed during a transaction")
 
 TOO_MANY_RECIPIENTS = reply(452, "4.5.3", "Too many recipients")
@@ -64,7 +72,7 @@ TLS_ACTIVE = reply(503, "5.5.1", "TLS is active already")
 TLS_NOT_AVAILABLE = reply(502, "5.5.1", "TLS not available")
 INPUT_BEHIND_STARTTLS = reply(421, "4.7.0", "Input behind STARTTLS")
 
-
+AUTH_NEEDED = reply(530, "5.7.0", "Authentication required")
 AUTH_ABORTED = reply(501, "5.7.0", "Authentication aborted")
 BAD_BASE64 = reply(501, "5.5.2", "Syntax error in parameters or arguments")
 AUTHENTICATED = reply(235, "2.7.0", "Authentication successful.")

@@ -6,8 +6,9 @@ says, and writes what stands in ``output``. Invariants:
 
 1. At most one answer is owed at a time. While it is owed, input waits; that alone keeps replies in order however slow
    an answer is.
-2. Every command line gets exactly one reply, every content one more.
-3. Behind a 354 nothing but CR LF . CR LF ends content, whatever is wrong with it; content never becomes commands.
+2. Every command line gets exactly one reply, content behind a 354 one more.
+3. Behind a 354 nothing but CR LF . CR LF ends content, behind BDAT nothing but the number of octets that it has
+   announced, whatever is wrong with it. Content never becomes commands; where its end can't be known the session ends.
 4. Nothing from before a TLS handshake is left after it.
 
 Who may send what to whom is not decided here, only what the protocol and the limits say.
@@ -17,10 +18,11 @@ from binascii import b2a_base64
 
 from smtpgw.model.reply import Reply, reply
 from smtpgw.smtp import replies
-from smtpgw.smtp.events import AuthAborted, AuthResponse, ContentRead, Event, Signal
-from smtpgw.smtp.framing import ContentReader, Flaw
+from smtpgw.smtp.events import AuthAborted, AuthResponse, Event, Signal
+from smtpgw.smtp.framing import ContentReader
 from smtpgw.smtp.grammar import read_base64
-from smtpgw.smtp.session_commands import foreign_protocol, run_command
+from smtpgw.smtp.session_commands import foreign_protocol, is_foreign, run_command
+from smtpgw.smtp.session_content import accept_chunk, read_content, refuse_chunk
 from smtpgw.smtp.session_rules import Phase
 from smtpgw.smtp.session_state import SessionState
 
@@ -41,11 +43,11 @@ _CONTENT = Phase.CONTENT
 _EXCHANGE = Phase.EXCHANGE
 _CLOSED = Phase.CLOSED
 
-_CONTENT_REPLIES = {Flaw.BARE_NEWLINE: replies.BARE_NEWLINE, Flaw.NUL: replies.NUL_IN_CONTENT}
-
 
 class Session(SessionState):
     """One connection's session. Each answer is given once, while it is owed."""
+
+    __slots__ = ()
 
     def greet(self) -> None:
         """The banner."""
@@ -74,7 +76,7 @@ class Session(SessionState):
         while not self.is_owing:
             content = self.content
             if content is not None:
-                event = self._read_content(content)
+                event = read_content(self, content)
                 if event is not None or self.content is content:
                     return event
                 continue
@@ -101,13 +103,16 @@ class Session(SessionState):
         return None
 
     def accept(self) -> None:
-        """Yes, to MAIL, RCPT or DATA."""
+        """Yes, to MAIL, RCPT, DATA or the first BDAT."""
         self.is_owing = False
         if self.recipient is not None:
             self.recipients.append(self.recipient)
             self.recipient = None
             self.output.append(replies.RCPT_OK)
         elif self.phase is _MAIL:
+            if self.chunks is not None:
+                accept_chunk(self, self.chunks)
+                return
             self.phase = _CONTENT
             self.content = ContentReader(normalize=self.rules.normalizes)
             self.content_refusal = None
@@ -118,15 +123,20 @@ class Session(SessionState):
             self.output.append(replies.MAIL_OK)
 
     def refuse(self, answer: Reply) -> None:
-        """No, to MAIL, RCPT, DATA or a step of AUTH. After MAIL and DATA there is no transaction."""
+        """No, to what was asked. After MAIL, DATA and BDAT there is no transaction; 421 ends the session."""
         self.is_owing = False
         if self.recipient is not None:
             self.recipient = None
+            if answer.is_permanent and self._refuses_too_often():
+                return
         elif self.phase is _EXCHANGE:
             self.end_exchange()
             if answer.is_permanent:
                 self.bad(answer)
                 return
+        elif self.chunks is not None:
+            refuse_chunk(self, self.chunks, answer)
+            return
         else:
             self.reset()
         self.say(answer)
@@ -134,7 +144,11 @@ class Session(SessionState):
             self.close()
 
     def conclude(self, answer: Reply) -> None:
-        """The reply to the end of data. A positive one is a new start for the count of bad commands."""
+        """
+        The reply to the end of data, or to the last BDAT.
+
+        A positive one is a new start for the count of bad commands.
+        """
         self.is_owing = False
         if answer.is_positive:
             self.errors = 0
@@ -144,7 +158,7 @@ class Session(SessionState):
             self.close()
 
     def drop_content(self, answer: Reply) -> None:
-        """Give out no more of the content that is being read, and reply this at its end."""
+        """Give out no more of the content, or of the chunk, that is being read, and reply this at its end."""
         self.content_refusal = answer
 
     def challenge(self, octets: bytes) -> None:
@@ -157,7 +171,22 @@ class Session(SessionState):
         self.is_owing = False
         self.facts.is_authenticated = True
         self.end_exchange()
+        self.set_lock()
         self.say(replies.AUTHENTICATED)
+
+    def xclient_done(self, *, is_authenticated: bool = False) -> None:
+        """
+        XCLIENT was taken: everything starts anew, with the banner, but for TLS.
+
+        :param is_authenticated: it named a login that counts.
+        """
+        self.is_owing = False
+        self.helo = ""
+        self.is_extended = False
+        self.facts.is_authenticated = is_authenticated
+        self.reset()
+        self.set_lock()
+        self.greet()
 
     def tls_started(self) -> None:
         """The handshake begins: forget everything (RFC 3207 section 4.2)."""
@@ -167,9 +196,9 @@ class Session(SessionState):
         self.is_extended = False
         self.facts.tls_active = True
         self.facts.is_authenticated = False
-        self.is_locked = False
         self.is_first_line = True
         self.reset()
+        self.set_lock()
 
     def _end(self) -> Event | None:
         """Told once."""
@@ -177,6 +206,16 @@ class Session(SessionState):
             return None
         self.is_over = True
         return Signal.CLOSED
+
+    def _refuses_too_often(self) -> bool:
+        """The brake on guessing recipients."""
+        self.refused += 1
+        limit = self.rules.refused_recipients
+        if not limit or self.refused <= limit:
+            return False
+        self.rejected("rcpt", replies.TOO_MANY_REFUSED, "")
+        self.turn_away(replies.TOO_MANY_REFUSED)
+        return True
 
     # --- Input ---
 
@@ -187,37 +226,6 @@ class Session(SessionState):
         self.position = 0
         self.waiting = []
         self.waiting_size = 0
-
-    def _read_content(self, content: ContentReader) -> Event | None:
-        has_ended = content.ended
-        if not has_ended:
-            octets, self.position = content.read(self.buffer, self.position)
-            has_ended = content.ended
-            if self.content_refusal is None:
-                refusal = self._content_trouble(content)
-                if refusal is not None:
-                    self.content_refusal = refusal
-                    self.rejected("content", refusal, "")
-                    return Signal.CONTENT_DROPPED
-                if has_ended:
-                    self.content = None
-                    self.messages += 1
-                    self.is_owing = True
-                elif not octets:
-                    return None
-                return ContentRead(octets, has_ended)
-        if has_ended and self.content_refusal is not None:
-            self.content = None
-            self.messages += 1
-            self.say(self.content_refusal)
-            self.reset()
-        return None
-
-    def _content_trouble(self, content: ContentReader) -> Reply | None:
-        if content.flaw is not None:
-            return _CONTENT_REPLIES[content.flaw]
-        limit = self.rules.message_size
-        return replies.TOO_LARGE if limit and content.size_octets > limit else None
 
     def _response(self, line: bytes) -> Event:
         """A line of an AUTH exchange."""
@@ -231,7 +239,15 @@ class Session(SessionState):
 
     def _overlong(self) -> Event | None:
         aborts = self.phase is _EXCHANGE
+        beginning = self.commands.beginning
         if aborts:
             self.end_exchange()
+        elif is_foreign(beginning):
+            return foreign_protocol(self)
+        elif beginning[:4].upper() == b"BDAT":
+            # It has announced content, nobody knows how much.
+            self.turn_away(replies.LINE_TOO_LONG)
+            return None
+        self.is_first_line = False
         self.bad(replies.LINE_TOO_LONG)
         return AuthAborted() if aborts else None

@@ -1,5 +1,6 @@
 """What holds for every session of a listener, and the tables that are made from it once."""
 
+from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
 
@@ -16,13 +17,15 @@ class Phase(Enum):
     Where a session stands.
 
     ``START``: nobody has said HELO or EHLO. ``READY``: between transactions. ``MAIL``: inside one. ``CONTENT``: behind
-    the 354. ``EXCHANGE``: behind a 334. ``CLOSED``: input is no longer read.
+    the 354, or inside of a chunk, also of one that is only read to be dropped. ``CHUNKS``: between two chunks of a
+    message. ``EXCHANGE``: behind a 334. ``CLOSED``: input is no longer read.
     """
 
     START = "start"
     READY = "ready"
     MAIL = "mail"
     CONTENT = "content"
+    CHUNKS = "chunks"
     EXCHANGE = "exchange"
     CLOSED = "closed"
 
@@ -38,6 +41,12 @@ class SessionRules(Struct, frozen=True, kw_only=True):
     :ivar errors: bad commands before 421 4.7.0.
     :ivar normalizes: bare CR and LF become CR LF; otherwise content with them is refused.
     :ivar requires_tls: nothing but the greeting before STARTTLS.
+    :ivar requires_auth: nothing but the greeting before AUTH.
+    :ivar refused_recipients: RCPT that the driver refused with 5xx, on one connection, before 421 4.7.0; 0 is no limit.
+    :ivar deliver_by: DELIVERBY is offered.
+    :ivar deliver_by_seconds: the shortest time that it may ask for with mode R; 0: any.
+    :ivar future_release_seconds: FUTURERELEASE is offered, for so long; 0: it is not.
+    :ivar now: Unix time; FUTURERELEASE must name a date, so without it that is not offered.
     :ivar extensions: offered when they can be.
     """
 
@@ -49,6 +58,12 @@ class SessionRules(Struct, frozen=True, kw_only=True):
     errors: int = 20
     normalizes: bool = False
     requires_tls: bool = False
+    requires_auth: bool = False
+    refused_recipients: int = 0
+    deliver_by: bool = False
+    deliver_by_seconds: int = 0
+    future_release_seconds: int = 0
+    now: Callable[[], float] | None = None
     extensions: tuple[Extension, ...] = EXTENSIONS
 
 

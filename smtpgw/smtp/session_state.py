@@ -10,7 +10,7 @@ from smtpgw.model.reply import Reply
 from smtpgw.smtp import replies
 from smtpgw.smtp.events import Event
 from smtpgw.smtp.extension import Facts
-from smtpgw.smtp.framing import MAX_COMMAND_OCTETS, CommandReader, ContentReader
+from smtpgw.smtp.framing import MAX_COMMAND_OCTETS, ChunkReader, CommandReader, ContentReader
 from smtpgw.smtp.session_rules import ExtensionTables, Phase, SessionRules
 
 Rejected = Callable[[str, Reply, str], None]
@@ -30,7 +30,48 @@ class SessionState:
     :ivar recipient: of the RCPT whose answer is owed.
     :ivar has_tried: there was a RCPT in this transaction.
     :ivar is_full: a recipient too many was refused in this transaction.
+    :ivar lock: what every command gets but those that can change it; ``None``: nothing is locked.
+    :ivar content: reads the content, or the chunk, that comes now.
+    :ivar content_refusal: what will be said at its end; none of it is given out any more.
+    :ivar chunks: reads the message of this transaction, from its first BDAT on.
+    :ivar has_failed_chunks: a chunk was refused, and others of its message may still come.
+    :ivar refused: RCPT that the driver refused with 5xx.
     """
+
+    # More attributes than an instance's dictionary can hold in its compact form: slots are faster, and smaller.
+    __slots__ = (
+        "buffer",
+        "chunks",
+        "commands",
+        "content",
+        "content_refusal",
+        "errors",
+        "facts",
+        "has_failed_chunks",
+        "has_tried",
+        "helo",
+        "is_extended",
+        "is_first_line",
+        "is_full",
+        "is_over",
+        "is_owing",
+        "is_shutting_down",
+        "lock",
+        "mail",
+        "messages",
+        "output",
+        "phase",
+        "phase_behind",
+        "position",
+        "recipient",
+        "recipients",
+        "refused",
+        "rejected",
+        "rules",
+        "tables",
+        "waiting",
+        "waiting_size",
+    )
 
     def __init__(self, rules: SessionRules, tables: ExtensionTables, facts: Facts, rejected: Rejected) -> None:
         """:param facts: of this session alone; it keeps them up to date."""
@@ -44,13 +85,17 @@ class SessionState:
         self.tables = tables
         self.rejected = rejected
         self.commands = CommandReader()
-        self.content: ContentReader | None = None
+        self.content: ContentReader | ChunkReader | None = None
         self.content_refusal: Reply | None = None
         self.buffer = b""
         self.position = 0
         self.waiting: list[bytes] = []
         self.waiting_size = 0
-        self.is_locked = rules.requires_tls and not facts.tls_active
+        self.lock: Reply | None = None
+        self.chunks: ChunkReader | None = None
+        self.has_failed_chunks = False
+        self.phase_behind = Phase.START
+        self.refused = 0
         self.is_shutting_down = False
         self.is_first_line = True
         self.is_over = False
@@ -61,6 +106,12 @@ class SessionState:
         self.recipient: Recipient | None = None
         self.has_tried = False
         self.is_full = False
+        facts.messages = rules.messages
+        facts.recipients = rules.recipients
+        facts.deliver_by = rules.deliver_by_seconds if rules.deliver_by else None
+        facts.future_release_seconds = rules.future_release_seconds
+        facts.now = rules.now
+        self.set_lock()
 
     @property
     def buffered_octets(self) -> int:
@@ -95,6 +146,17 @@ class SessionState:
         self.recipient = None
         self.has_tried = False
         self.is_full = False
+        self.chunks = None
+        self.has_failed_chunks = False
+
+    def set_lock(self) -> None:
+        """What has to come first: TLS, then AUTH."""
+        if self.rules.requires_tls and not self.facts.tls_active:
+            self.lock = replies.TLS_NEEDED
+        elif self.rules.requires_auth and not self.facts.is_authenticated:
+            self.lock = replies.AUTH_NEEDED
+        else:
+            self.lock = None
 
     def end_exchange(self) -> None:
         """AUTH is over, with whatever result."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.fuzz import session_target, text_targets
+from tests.fuzz import milter_target, peer_targets, sasl_target, session_target, text_targets
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
 
@@ -12,8 +12,16 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "content": text_targets.content,
     "grammar": text_targets.grammar,
     "header": text_targets.header,
+    "milter": milter_target.milter,
+    "notice": peer_targets.notice,
+    "parameters": text_targets.parameters,
+    "probe": peer_targets.probe,
+    "proxy": peer_targets.proxy,
+    "relay": peer_targets.relay,
     "replies": text_targets.replies,
+    "sasl": sasl_target.sasl,
     "session": session_target.session,
+    "triplets": peer_targets.triplets,
 }
 
 

@@ -1,12 +1,17 @@
-"""Targets that read one piece of hostile text: paths, content, headers, replies."""
+"""Targets that read one piece of hostile text: paths, parameters, content, headers, replies."""
 
 import re
 
 from smtpgw.model.reply import Reply
+from smtpgw.smtp.extensions.catalogue import EXTENSIONS
 from smtpgw.smtp.framing import CommandReader, ContentReader
 from smtpgw.smtp.grammar import PathArgument, parse_mailbox, read_base64, read_helo, read_mail, read_rcpt
 from smtpgw.smtp.header import HeaderScan
+from smtpgw.smtp.events import Event
+from smtpgw.smtp.extension import ChunkAnnounced, Facts, MailFields, RcptFields
 from smtpgw.smtp.reply_reader import MAX_LINES, BadReply, ReplyReader
+from smtpgw.smtp.session_rules import ExtensionTables
+from smtpgw.smtp.xtext import decode_original, decode_xtext, encode_original, encode_xtext
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LIMIT = 4096
@@ -120,3 +125,51 @@ def replies(octets: bytes) -> None:
                 assert not any("\n" in line for line in found.lines), found
     except BadReply as trouble:
         assert not _CONTROL.search(str(trouble)), trouble
+
+
+_TABLES = ExtensionTables(EXTENSIONS)
+_FACTS = Facts(
+    message_size=1000,
+    tls_available=True,
+    tls_active=True,
+    xclient=True,
+    mechanisms=("PLAIN",),
+    deliver_by=10,
+    future_release_seconds=3600,
+    now=lambda: 1_790_000_000.0,
+)
+
+
+def parameters(octets: bytes) -> None:
+    """
+    Values of every parameter of MAIL and RCPT, arguments of every verb that an extension brings, and xtext: refused, or
+    printable, and the same again when it is written out.
+    """
+    text = octets.decode("utf-8", "replace")
+    for value in (text, text.strip()):
+        _check_xtext(value)
+        for keyword, extension in _TABLES.mail.items():
+            mail = MailFields()
+            if extension.mail_parameter(keyword, value, mail, _FACTS) is None:
+                assert decode_xtext(encode_xtext(mail.envelope_id)) == mail.envelope_id
+                assert not _CONTROL.search(mail.envelope_id), mail
+                assert 0 <= mail.hold_seconds <= 3600, mail
+        for keyword, extension in _TABLES.rcpt.items():
+            for smtputf8 in (False, True):
+                rcpt = RcptFields(smtputf8)
+                if extension.rcpt_parameter(keyword, value, rcpt, _FACTS) is None and rcpt.original:
+                    assert not _CONTROL.search(rcpt.original), rcpt
+                    again = encode_original(rcpt.original, smtputf8).decode()
+                    assert decode_original(again, smtputf8) == rcpt.original, (rcpt.original, again)
+    for verb, extension in _TABLES.verbs.items():
+        found = extension.command(verb.decode("ascii"), octets, _FACTS)
+        assert isinstance(found, Reply | Event | ChunkAnnounced), found
+        if isinstance(found, ChunkAnnounced):
+            assert 0 <= found.size_octets < 10**20, found
+
+
+def _check_xtext(value: str) -> None:
+    decoded = decode_xtext(value)
+    assert decoded is None or decode_xtext(encode_xtext(decoded)) == decoded, value
+    assert re.fullmatch(rb"[!-*,-<>-~]*|.*", encode_xtext(value)), value
+    assert not re.search(rb"[^!-~]|=", encode_xtext(value)), value

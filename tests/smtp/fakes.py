@@ -17,6 +17,7 @@ from smtpgw.smtp.events import (
     MailAsked,
     RcptAsked,
     Signal,
+    XclientAsked,
 )
 from smtpgw.smtp.extension import Facts
 from smtpgw.smtp.session import Session
@@ -179,7 +180,7 @@ class CoreDriver:
                     session.tls_started()
                 case Signal.CLOSED:
                     self.is_closed = True
-                case AuthAsked() | AuthResponse():
+                case AuthAsked() | AuthResponse() | XclientAsked():
                     break
                 case Signal.GREETED | Signal.OUTPUT_FULL | AuthAborted():
                     pass

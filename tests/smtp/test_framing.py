@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.smtp.framing import MAX_COMMAND_OCTETS, CommandReader, ContentReader, Flaw
+from smtpgw.smtp.framing import MAX_COMMAND_OCTETS, ChunkReader, CommandReader, ContentReader, Flaw
 from tests.clauses import holds
 
 
@@ -223,3 +223,51 @@ class CommandReaderTests(SynchronousTestCase):
     def test_long_line_of_line_ends_halves(self):
         """CR without LF never ends a long line."""
         self.assertEqual(self.read_all(b"\r" * 5000 + b"\nA\r\n", 1), [None, b"A"])
+
+
+class ChunkReaderTests(SynchronousTestCase):
+    """Content by number."""
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(st.sampled_from([b"a", b"\r\n", b"\r", b"\n", b"\0", b"xyz"]), max_size=15),
+        st.lists(st.integers(0, 30), max_size=6),
+        st.integers(1, 9),
+        st.booleans(),
+    )
+    def test_any_cut(self, pieces, places, size, normalize):
+        """Chunks and input cut anywhere: the same content, or a flaw, and never an octet beyond the chunk."""
+        content = b"".join(pieces)
+        whole, cut = ChunkReader(normalize=normalize), ChunkReader(normalize=normalize)
+        whole.begin(len(content), is_last=True)
+        expected, stop = whole.read(b"##" + content + b"BDAT", 2)
+        self.assertEqual((stop, whole.ended), (2 + len(content), True))
+        ends = [*sorted({min(place, len(content)) for place in places}), len(content)]
+        given = b""
+        begin = 0
+        for number, end in enumerate(ends):
+            cut.begin(end - begin, is_last=number == len(ends) - 1)
+            text = content[begin:end] + b"BDAT 1\r\n"
+            position = 0
+            while not cut.ended:
+                octets, position = cut.read(text[: position + size], position)
+                given += octets
+            self.assertEqual(position, end - begin)
+            begin = end
+        self.assertEqual(cut.flaw is None, whole.flaw is None)
+        if whole.flaw is None:
+            self.assertEqual(given, expected)
+            self.assertEqual(cut.size_octets, len(content))
+            self.assertTrue(not expected or expected.endswith(b"\r\n"))
+            self.assertNotRegex(expected, rb"(?<!\r)\n|\r(?!\n)|\0")
+        else:
+            self.assertTrue(expected.startswith(given) or not expected)
+
+    def test_skip(self):
+        """Octets that nobody wants are counted all the same."""
+        reader = ChunkReader()
+        reader.begin(5, is_last=False)
+        self.assertEqual(reader.skip(b"abc", 0), 3)
+        self.assertFalse(reader.ended)
+        self.assertEqual(reader.skip(b"abc", 0), 2)
+        self.assertTrue(reader.ended)

@@ -281,3 +281,51 @@ class Base64Tests(SynchronousTestCase):
         for text in (b"x", b"YWI", b"YW I=", b"YWI=\n", b"*", b"YWI==", b"\xff", b"====", b"YWI=YWI="):
             with self.subTest(text):
                 self.assertIsNone(read_base64(text))
+
+
+class ALabelTests(SynchronousTestCase):
+    """Domains in their ASCII form (RFC 5890)."""
+
+    def test_labels(self):
+        """Taken in any case if they stand for any text; refused if they can stand for none."""
+        for domain in (b"xn--mller-kva.example", b"a.XN--MLLER-KVA.example", b"axn--9.example", b"xn--a.example"):
+            self.assertEqual(read_rcpt(b"TO:<a@" + domain + b">"), PathArgument(Mailbox("a", domain.decode().lower())))
+            self.assertEqual(read_mail(b'FROM:<"a b"@' + domain + b">").path.domain, domain.decode().lower())
+        for domain in (b"xn--99999999999.example", b"a.xn--zzzzzzzzz", b"XN--0.example"):
+            self.assertIsInstance(read_rcpt(b"TO:<a@" + domain + b">"), Reply)
+            self.assertIsInstance(read_mail(b'FROM:<"a b"@' + domain + b">"), Reply)
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.from_regex(r"[a-z0-9-]{1,59}", fullmatch=True))
+    def test_any(self, label):
+        """Nothing is raised, whatever the label is."""
+        found = read_rcpt(b"TO:<a@xn--%s.example>" % label.encode())
+        self.assertTrue(isinstance(found, Reply) or found.path.domain == f"xn--{label}.example")
+
+
+class FuzzTests(SynchronousTestCase):
+    """Any argument at all."""
+
+    PIECES = st.lists(
+        st.sampled_from(
+            [b"<", b">", b"a", b"@", b"x.example", b'"', b"\\", b" ", b"=", b"[", b"]", b"IPv6:", b"::1", b","]
+        )
+        | st.binary(max_size=4)
+        | st.text(max_size=3).map(lambda text: text.encode("utf-8", "replace")),
+        max_size=20,
+    )
+
+    @settings(max_examples=300, deadline=None)
+    @given(PIECES)
+    def test_any(self, pieces):
+        """A value or a refusal; a path that is taken has no control character, and is read again as it is written."""
+        text = b"".join(pieces)
+        for argument in (text, b"<" + text + b">", b"<a@x>" + text):
+            for found in (read_mail(b"FROM:" + argument), read_rcpt(b"TO:" + argument)):
+                if isinstance(found, Reply) or found.path is None or not found.path.domain:
+                    continue
+                written = str(found.path)
+                self.assertNotRegex(written, "[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+                self.assertEqual(read_mail(f"FROM:<{written}>".encode()), PathArgument(found.path))
+            name = read_helo(text)
+            self.assertTrue(name is None or name.isprintable())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.model.reply import reply
-from smtpgw.model.verdict import Refuse
+from smtpgw.model.verdict import ACCEPT, Refuse
 from smtpgw.smtp import replies
 from smtpgw.smtp.events import MailAsked, Signal
 from smtpgw.smtp.extension import Facts
@@ -17,6 +17,7 @@ from tests.clauses import holds
 from tests.smtp.fakes import NO_RELAY, QUEUED, CoreDriver, MemoryReception
 from tests.smtp.test_session_commands import ROWS
 
+_LATER = Refuse(reply(450, "4.2.0", "Later"), "greylist")
 _GREETED = b"EHLO c.example\r\n"
 _ONE = b"MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\n"
 _MESSAGE = _ONE + b"DATA\r\nSubject: x\r\n\r\nbody\r\n.\r\n"
@@ -232,6 +233,28 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(driver.feed(_ONE), replies.encode(replies.TOO_MANY_MESSAGES))
         self.assertTrue(driver.is_closed)
 
+    def test_refused_recipients(self):
+        """Guessing: as many as allowed are refused, the next is 421 4.7.0; neither delays nor accepted ones count."""
+        reception = MemoryReception()
+        reception.on_rcpt = lambda recipient: {"no": NO_RELAY, "later": _LATER}.get(recipient.mailbox.local, ACCEPT)
+        driver = CoreDriver(reception, refused_recipients=3)
+        driver.feed(_GREETED + b"MAIL FROM:<a@x>\r\n")
+        driver.feed(b"RCPT TO:<no@x>\r\nRCPT TO:<later@x>\r\nRCPT TO:<yes@x>\r\nRSET\r\n" * 2)
+        driver.feed(b"MAIL FROM:<a@x>\r\n" + b"RCPT TO:<later@x>\r\n" * 30 + b"RCPT TO:<no@x>\r\n")
+        self.assertFalse(driver.is_closed)
+        said = driver.feed(b"RCPT TO:<no@x>\r\nRCPT TO:<no@x>\r\nNOOP\r\n")
+        self.assertEqual(said.splitlines()[-1], b"421 4.7.0 Too many recipients were refused")
+        self.assertTrue(driver.is_closed)
+        self.assertEqual(driver.rejected[-1], ("rcpt", replies.TOO_MANY_REFUSED, ""))
+
+    def test_refused_recipients_without_limit(self):
+        """Zero is no limit."""
+        reception = MemoryReception()
+        reception.on_rcpt = lambda recipient: NO_RELAY
+        driver = CoreDriver(reception)
+        driver.feed(_GREETED + b"MAIL FROM:<a@x>\r\n")
+        self.assertEqual(driver.feed(b"RCPT TO:<no@x>\r\n" * 500).count(b"550 5.7.1 "), 500)
+
     def test_long_lines(self):
         """One reply for one long line, whatever the cuts; the next command is read."""
         for size in (1, 1000, 2048, 100_000):
@@ -292,6 +315,14 @@ class EndTests(SynchronousTestCase):
                 driver.feed(first + b"MAIL FROM:<evil@x>\r\nEHLO x\r\n")
                 self.assertEqual(driver.sent, b"421 4.7.0 This is a mail server\r\n")
                 self.assertTrue(driver.is_closed)
+
+    def test_long_request(self):
+        """A request line that is too long to be read is a request all the same, and nothing behind it is read."""
+        for first in (b"GET /", b"POST http://mx.example:25/"):
+            driver = CoreDriver()
+            driver.feed(first + b"a" * 5000 + b" HTTP/1.1\r\nHost: mx\r\n\r\nEHLO x\r\nMAIL FROM:<evil@x>\r\n")
+            self.assertEqual(driver.sent, b"421 4.7.0 This is a mail server\r\n")
+            self.assertTrue(driver.is_closed)
 
     def test_request_before_tls_is_required(self):
         """Also where nothing else is answered before TLS."""

@@ -18,6 +18,8 @@ class EightBitMime(Extension):
         """In any case (RFC 6152 section 3)."""
         body = None if value is None else _TYPES.get(value.upper())
         if body is None:
-            return replies.BAD_PARAMETER
+            # BINARYMIME (RFC 3030) exists, but is not offered.
+            is_binary = value is not None and value.upper() == "BINARYMIME"
+            return replies.UNKNOWN_PARAMETER if is_binary else replies.BAD_PARAMETER
         fields.body = body
         return None

@@ -5,10 +5,12 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpgw.model.reply import reply
 from smtpgw.smtp import replies
 from smtpgw.smtp.events import AuthAborted, AuthAsked, AuthResponse
-from smtpgw.smtp.extension import Facts
+from smtpgw.smtp.extension import Facts, MailFields
 from smtpgw.smtp.extensions.auth import Auth
+from tests.clauses import holds
 from tests.contracts.extension import ExtensionContract
 from tests.smtp.fakes import CoreDriver
 
@@ -103,3 +105,96 @@ class AuthTests(ExtensionContract, SynchronousTestCase):
             driver.run()
         self.assertTrue(driver.is_closed)
         self.assertTrue(driver.sent.endswith(replies.encode(replies.TOO_MANY_ERRORS)))
+
+    def proper(self, keyword):
+        return "AUTH=<>"
+
+    @holds("4954", "4", "AUTH in clear text is 538 where it is offered under TLS only.")
+    def test_clear_text(self):
+        """538 before TLS, 502 where there is no AUTH at all, and nothing is offered."""
+        driver = CoreDriver(facts=Facts(tls_available=True, auth_after_tls=True))
+        self.assertNotIn(b"AUTH", driver.feed(b"EHLO c\r\n"))
+        self.assertEqual(driver.feed(b"AUTH PLAIN AGEAYg==\r\n")[:11], b"538 5.7.11 ")
+        driver = CoreDriver(facts=Facts(tls_active=True, auth_after_tls=True))
+        self.assertEqual(driver.feed(b"AUTH PLAIN AGEAYg==\r\n")[:10], b"502 5.5.1 ")
+
+    @holds("4954", "6", "Where AUTH is required other commands are 530 before it.")
+    @holds("6409", "4.3", "Where the listener requires AUTH nothing is taken before it.")
+    def test_required(self):
+        """530 for all but the few that may come before AUTH; afterwards everything is served."""
+        driver = CoreDriver(facts=Facts(mechanisms=("PLAIN",)), requires_auth=True, errors=100)
+        for greeting in (b"", b"EHLO c\r\n"):
+            driver.feed(greeting)
+            for command in (b"MAIL FROM:<a@x>", b"RCPT TO:<a@x>", b"DATA", b"VRFY a", b"HELP", b"EXPN a", b"FOO", b""):
+                said = driver.feed(command + b"\r\n")
+                self.assertEqual(said, b"530 5.7.0 Authentication required\r\n", command)
+            self.assertEqual(driver.feed(b"NOOP\r\nRSET\r\n"), replies.OK * 2)
+        driver.feed(b"AUTH PLAIN AGEAYg==\r\n")
+        driver.session.authenticated()
+        self.assertEqual(driver.feed(b"MAIL FROM:<a@x>\r\n")[-14:], replies.MAIL_OK)
+
+    def test_required_behind_tls(self):
+        """First TLS, then AUTH, each with its own words; after the handshake the login must come again."""
+        driver = CoreDriver(
+            facts=Facts(tls_available=True, mechanisms=("PLAIN",)), requires_auth=True, requires_tls=True
+        )
+        driver.feed(b"EHLO c\r\n")
+        self.assertEqual(driver.feed(b"MAIL FROM:<>\r\n"), replies.encode(replies.TLS_NEEDED))
+        driver.feed(b"STARTTLS\r\n")
+        self.assertEqual(driver.feed(b"MAIL FROM:<>\r\n"), replies.encode(replies.AUTH_NEEDED))
+
+    def test_login_before_tls_is_forgotten(self):
+        """What was said in clear text does not count under TLS."""
+        driver = CoreDriver(facts=Facts(tls_available=True, mechanisms=("PLAIN",)), requires_auth=True)
+        driver.feed(b"EHLO c\r\nAUTH PLAIN AGEAYg==\r\n")
+        driver.session.authenticated()
+        driver.run()
+        driver.feed(b"STARTTLS\r\n")
+        self.assertEqual(driver.feed(b"MAIL FROM:<>\r\n"), replies.encode(replies.AUTH_NEEDED))
+
+    @holds("4954", "5", "The AUTH parameter of MAIL is checked, and then taken for <>.")
+    def test_mail_parameter(self):
+        """A mailbox in xtext or <>; only where there is AUTH; nothing of it is kept."""
+        for value in ("<>", "a@x.example", "a+2Bb@x.example"):
+            fields = MailFields()
+            self.assertIsNone(self.extension.mail_parameter("AUTH", value, fields, Facts()))
+            self.assertEqual(fields, MailFields())
+        for value in (None, "", "a", "<a@x>", "a+2b@x", "a=b@x", "+0D+0A@x", "+20a@x", "a@" + "x" * 500, "<"):
+            answer = self.extension.mail_parameter("AUTH", value, MailFields(), Facts())
+            self.assertIs(answer, replies.BAD_PARAMETER, value)
+        driver = self.make_driver()
+        driver.feed(b"AUTH PLAIN AGEAYg==\r\n")
+        driver.session.authenticated()
+        driver.run()
+        self.assertEqual(driver.feed(b"MAIL FROM:<a@x> AUTH=<>\r\n"), replies.MAIL_OK)
+        driver = CoreDriver(facts=Facts())
+        driver.feed(b"EHLO c\r\n")
+        self.assertEqual(driver.feed(b"MAIL FROM:<a@x> AUTH=<>\r\n")[:10], b"555 5.5.4 ")
+
+    def test_empty_challenge(self):
+        """It has the space behind its code."""
+        driver = self.make_driver()
+        driver.feed(b"AUTH PLAIN\r\n")
+        driver.session.challenge(b"")
+        self.assertEqual(driver.run(), b"334 \r\n")
+
+    def test_421(self):
+        """Whoever guesses too often is sent away, also in the middle of an exchange."""
+        for lines in (b"AUTH PLAIN YWI=\r\nNOOP\r\n", b"AUTH LOGIN\r\n"):
+            driver = self.make_driver()
+            driver.feed(lines)
+            driver.session.refuse(reply(421, "4.7.0", "Too many wrong logins"))
+            self.assertEqual(driver.run(), b"421 4.7.0 Too many wrong logins\r\n")
+            self.assertTrue(driver.is_closed)
+
+    def test_long_initial_response(self):
+        """A token of some thousand octets may stand behind AUTH, and nothing else may be as long."""
+        driver = self.make_driver()
+        driver.feed(b"AUTH PLAIN " + b"YWFh" * 3000 + b"\r\n")
+        self.assertEqual(driver.events[-1], AuthAsked("PLAIN", b"aaa" * 3000))
+        for line in (b"AUTH PLAIN " + b"YWFh" * 3070, b"NOOP " + b"x" * 2100, b"AUTHX " + b"x" * 2100):
+            driver = self.make_driver()
+            for begin in range(0, len(line), 100):
+                driver.feed(line[begin : begin + 100])
+                self.assertLessEqual(driver.session.buffered_octets, 12288)
+            self.assertEqual(driver.feed(b"\r\nNOOP\r\n"), b"500 5.5.2 Line too long\r\n250 2.0.0 Ok\r\n")
