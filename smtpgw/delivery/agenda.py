@@ -212,6 +212,7 @@ class Agenda:
             return
         site = self._site(answer, destination.route)
         destination.site = site
+        destination.is_authenticated = answer.authenticated
         destination.resolved_until = answer.expires_at
         for item in items:
             site.enqueue(item)

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from smtpgw.delivery.items import Item, ItemState
 from smtpgw.delivery.sites import Site
 from smtpgw.model.outcome import Delayed
-from smtpgw.model.route import Route
+from smtpgw.model.route import Route, ViaHost
 
 _NAMES_SECONDS = 60.0
 """Longer than any question takes, with the line before it."""
@@ -20,6 +20,8 @@ class Destination:
 
     :ivar domain: empty when the route leads to the same place whatever the domain is.
     :ivar site: as last resolved; to be used until ``resolved_until``.
+    :ivar is_authenticated: the names of its hosts came validated. Not a matter of the site, which another domain may
+        share whose names did not.
     :ivar is_resolving: the hosts have been asked for.
     :ivar trouble: why the hosts aren't known; the question is repeated at ``retry_at``.
     :ivar wake_at: the earliest time the agenda's clock has for it.
@@ -28,6 +30,7 @@ class Destination:
     __slots__ = (
         "domain",
         "failures",
+        "is_authenticated",
         "is_resolving",
         "items",
         "parked",
@@ -45,6 +48,7 @@ class Destination:
         self.domain = domain
         self.site: Site | None = None
         self.resolved_until = 0.0
+        self.is_authenticated = False
         self.is_resolving = False
         self.failures = 0
         self.retry_at: float | None = None
@@ -53,6 +57,11 @@ class Destination:
         self.unresolved: list[tuple[float, Item]] = []
         self.items = 0
         self.wake_at: float | None = None
+
+    @property
+    def names_are_certain(self) -> bool:
+        """Whether a certificate that names one of its hosts shows that it is the right one."""
+        return self.is_authenticated or isinstance(self.route.via, ViaHost)
 
     def park(self, item: Item) -> None:
         """Keep an item until its due time."""

@@ -1,11 +1,16 @@
 """
-Notifications to the sender (RFC 3464 in the multipart/report of RFC 6522): a message has failed, or is delayed.
+Notifications to the sender (RFC 3464 in the multipart/report of RFC 6522): a message has failed, is delayed, or has got
+where it was to go, for those who asked for that (RFC 3461).
 
 What is told comes from the entry alone; nothing is looked up. Each notification is a new entry with the null reverse
 path (RFC 5321 section 6.1), so nothing is ever told about a notification. Nearly all of it may come from strangers, so
 every text is escaped, folded and cut: a hostile next hop can make it neither large nor anything but text.
 
 All of it is ASCII unless an address is not: then it takes the forms of RFC 6533, in UTF-8.
+
+A failure brings the header of the message back, or with RET=FULL all of it if it is small; everything else the header
+(RFC 3461 section 6.2). A message with REQUIRETLS gives REQUIRETLS to its notifications, and only its header goes back
+(RFC 8689 section 5).
 """
 
 import re
@@ -14,17 +19,31 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from random import Random
 
-from smtpgw.delivery.notify_report import Report, bounded_header, header_part, status_part
-from smtpgw.delivery.notify_words import delay_words, failure_words
+from smtpgw.delivery.notify_original import bounded_header, header_part, message_part
+from smtpgw.delivery.notify_report import Report, status_part
+from smtpgw.delivery.notify_words import delay_words, failure_words, success_words
 from smtpgw.model.address import Mailbox
-from smtpgw.model.envelope import BodyType, Client, Envelope, Recipient
+from smtpgw.model.envelope import (
+    NO_PARAMETERS,
+    BodyType,
+    Client,
+    Envelope,
+    MailParameters,
+    Recipient,
+    Returned,
+)
 from smtpgw.model.message import Entry, Message, Slot, SlotState
 from smtpgw.model.queue_id import queue_id_text
+
+MOST_RETURNED_OCTETS = 50 * 1024
+"""The largest message that comes back as a whole."""
+
+_REQUIRES_TLS = MailParameters(requires_tls=True)
 
 _MESSAGE_ID = re.compile(rb"^message-id:\s{0,4}(<[!-;=?-~]{3,250}>)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
-def failure_notice(
+def failure_notice(  # noqa: PLR0913 - all that a notification is made of
     entry: Entry,
     slots: Sequence[int],
     now: float,
@@ -33,6 +52,7 @@ def failure_notice(
     header: bytes,
     expires_at: float,
     random: Random,
+    whole: bytes | None = None,
 ) -> tuple[Entry, bytes] | None:
     """
     Tells the sender which recipients have failed; entry and content are ready for an ``Insert``.
@@ -43,6 +63,7 @@ def failure_notice(
     :param header: the header section of the original as received; any length, only its beginning is returned.
     :param expires_at: of the notification.
     :param random: makes the boundary and the Message-ID.
+    :param whole: the whole content of the original, if it is to be returned: see :func:`returns_whole`.
     :returns: ``None`` when there is nobody to tell, because the reverse path is null, or nothing to tell.
     """
     reverse_path = entry.message.envelope.reverse_path
@@ -50,7 +71,40 @@ def failure_notice(
         return None
     report = Report(entry, tuple(slots), now, hostname, "failed")
     subject = "Your message could not be delivered"
-    return _notice(report, reverse_path, queue_id, expires_at, subject, failure_words(report), header, random)
+    return _notice(report, reverse_path, queue_id, expires_at, subject, failure_words(report), header, random, whole)
+
+
+def success_notice(
+    entry: Entry,
+    slots: Sequence[int],
+    now: float,
+    hostname: str,
+    queue_id: int,
+    header: bytes,
+    expires_at: float,
+    random: Random,
+) -> tuple[Entry, bytes] | None:
+    """
+    Tells the sender which recipients have been delivered to, or relayed to a host that will tell nothing further.
+
+    Otherwise as :func:`failure_notice`.
+    """
+    reverse_path = entry.message.envelope.reverse_path
+    if reverse_path is None or not slots:
+        return None
+    report = Report(entry, tuple(slots), now, hostname, "delivered")
+    subject = "Your message was passed on" if report.is_some_relayed else "Your message was delivered"
+    return _notice(report, reverse_path, queue_id, expires_at, subject, success_words(report), header, random)
+
+
+def returns_whole(message: Message) -> bool:
+    """Whether a failure of this message brings all of it back."""
+    parameters = message.envelope.parameters
+    return (
+        parameters.returned is Returned.FULL
+        and not parameters.requires_tls
+        and message.size_octets <= MOST_RETURNED_OCTETS
+    )
 
 
 def delay_notice(
@@ -76,7 +130,7 @@ def delay_notice(
     return _notice(report, reverse_path, queue_id, expires_at, subject, delay_words(report), header, random)
 
 
-def _notice(
+def _notice(  # noqa: PLR0913 - likewise
     report: Report,
     reverse_path: Mailbox,
     queue_id: int,
@@ -85,9 +139,13 @@ def _notice(
     words: str,
     header: bytes,
     random: Random,
+    whole: bytes | None = None,
 ) -> tuple[Entry, bytes]:
     header = bounded_header(header)
-    parts = (_words_part(report, words), status_part(report), header_part(header, report.is_utf8))
+    original = None if whole is None else message_part(whole, header, report.is_utf8)
+    if original is None:
+        original = header_part(header, report.is_utf8)
+    parts = (_words_part(report, words), status_part(report), original)
     boundary = f"=_{random.getrandbits(128):032x}"
     while any(boundary.encode() in part for part in parts):
         boundary = f"=_{random.getrandbits(128):032x}"
@@ -105,9 +163,10 @@ def _notice(
         envelope=Envelope(
             reverse_path=None,
             recipients=(Recipient(reverse_path),),
-            body=BodyType.EIGHT_BIT if report.is_utf8 else BodyType.SEVEN_BIT,
+            body=BodyType.EIGHT_BIT if report.is_utf8 or not original.isascii() else BodyType.SEVEN_BIT,
             # Only the To field has UTF-8 outside a body, so only then is SMTPUTF8 needed (RFC 6531 section 3.4).
             smtputf8=not reverse_path.is_ascii,
+            parameters=_REQUIRES_TLS if report.entry.message.envelope.parameters.requires_tls else NO_PARAMETERS,
         ),
         client=Client("", helo=report.hostname, protocol="LOCAL"),
         received_at=report.now,

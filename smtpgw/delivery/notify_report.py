@@ -1,14 +1,14 @@
-"""The parts of a notification that programs read: the fields of RFC 3464 and the header of the original."""
+"""The part of a notification that programs read: the fields of RFC 3464."""
 
-import binascii
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from smtpgw.delivery.escape import printable, printable_ascii
+from smtpgw.delivery.promises import deliver_by_at
 from smtpgw.model.address import Mailbox
 from smtpgw.model.message import Entry
-from smtpgw.model.outcome import Delayed, Failed
+from smtpgw.model.outcome import Delayed, Failed, Relayed
 from smtpgw.model.queue_id import queue_id_text
 
 _MAX_RECIPIENTS = 1000
@@ -17,14 +17,10 @@ _MAX_RECIPIENTS = 1000
 _MAX_TEXT_OCTETS = 900
 """Of what a host said. Below 998 with the name of its field, so that no folding is needed for a line to be legal."""
 
-_MAX_HEADER_OCTETS = 64 * 1024
-"""Of the original's header section."""
-
 _FOLD_AT = 76
 
+_UNSPECIFIC = {"failed": "5.0.0", "delayed": "4.0.0", "delivered": "2.0.0"}
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}\Z")
-_LONG_LINE = re.compile(rb"[^\r\n]{999}")
-_NEWLINE = re.compile(rb"\r\n?|\n")
 
 
 class Report:
@@ -33,7 +29,8 @@ class Report:
 
     :ivar slots: indexes of the recipients that it lists; bounded.
     :ivar unlisted: how many more there are.
-    :ivar action: ``failed`` or ``delayed`` (RFC 3464 section 2.3.3).
+    :ivar action: ``failed``, ``delayed`` or ``delivered`` (RFC 3464 section 2.3.3); of a recipient that was relayed
+        ``delivered`` becomes ``relayed``.
     :ivar is_utf8: an address is not ASCII, so the report takes the forms of RFC 6533.
     """
 
@@ -47,7 +44,8 @@ class Report:
         envelope = entry.message.envelope
         reverse_path = envelope.reverse_path
         self.is_utf8 = not (reverse_path is None or reverse_path.is_ascii) or not all(
-            envelope.recipients[slot].mailbox.is_ascii for slot in self.slots
+            envelope.recipients[slot].mailbox.is_ascii and envelope.recipients[slot].original.isascii()
+            for slot in self.slots
         )
 
     def mailbox(self, slot: int) -> Mailbox:
@@ -58,6 +56,16 @@ class Report:
         """Why it stands where it does; ``None`` when nothing was tried yet."""
         last = self.entry.slots[slot].last
         return last if isinstance(last, (Failed, Delayed)) else None
+
+    def relayed(self, slot: int) -> Relayed | None:
+        """Who has taken it, if somebody has."""
+        last = self.entry.slots[slot].last
+        return last if isinstance(last, Relayed) else None
+
+    @property
+    def is_some_relayed(self) -> bool:
+        """Whether a recipient was relayed."""
+        return any(self.relayed(slot) is not None for slot in self.slots)
 
     def text(self, text: str, limit: int = _MAX_TEXT_OCTETS) -> str:
         """Text from outside on one line, its spaces single, escaped as the report needs it, bounded in octets."""
@@ -100,14 +108,19 @@ def status_part(report: Report) -> bytes:
     """message/delivery-status, or its UTF-8 form (RFC 6533 section 3), with its part's header."""
     kind, encoding = ("global-delivery-status", "8bit") if report.is_utf8 else ("delivery-status", "7bit")
     message = report.entry.message
+    envelope_id = message.envelope.parameters.envelope_id
+    deliver_at = deliver_by_at(message)
     lines = [
         f"Content-Type: message/{kind}",
         f"Content-Transfer-Encoding: {encoding}",
         "Content-Description: Delivery report",
         "",
+        # Not folded: a space in it is part of it.
+        *([f"Original-Envelope-Id: {report.exact(envelope_id)}"] if envelope_id else []),
         f"Reporting-MTA: dns; {report.hostname}",
         f"X-Smtpgw-Queue-ID: {queue_id_text(message.queue_id)}",
         f"Arrival-Date: {date_text(message.received_at)}",
+        *([f"Deliver-By-Date: {date_text(deliver_at)}"] if deliver_at is not None else []),
         "",
     ]
     for slot in report.slots:
@@ -122,12 +135,19 @@ def _recipient_fields(report: Report, slot: int) -> list[str]:
     kind = "rfc822" if mailbox.is_ascii else "utf-8"
     # Not folded: a space in a quoted local part belongs to the address.
     address = report.exact(str(mailbox))
+    original = report.entry.message.envelope.recipients[slot].original
+    relayed = report.relayed(slot)
     fields = [
+        *([f"Original-Recipient: {report.exact(original)}"] if original else []),
         f"Final-Recipient: {kind}; {address}",
-        f"Action: {report.action}",
-        f"Status: {_status(trouble, report.action)}",
+        f"Action: {report.action if relayed is None else 'relayed'}",
+        f"Status: {_status(trouble or relayed, report.action)}",
     ]
-    if trouble is not None:
+    if relayed is not None:
+        if relayed.host:
+            fields.append(f"Remote-MTA: dns; {report.text(relayed.host, 255)}")
+        fields.append(folded("Diagnostic-Code", f"smtp; {report.text(str(relayed.reply))}".rstrip()))
+    elif trouble is not None:
         if trouble.host:
             fields.append(f"Remote-MTA: dns; {report.text(trouble.host, 255)}")
         if trouble.reply is not None:
@@ -139,52 +159,6 @@ def _recipient_fields(report: Report, slot: int) -> list[str]:
     return fields
 
 
-def _status(trouble: Failed | Delayed | None, action: str) -> str:
-    if trouble is not None and _STATUS.match(trouble.status):
-        return trouble.status
-    return "5.0.0" if action == "failed" else "4.0.0"
-
-
-def bounded_header(header: bytes) -> bytes:
-    """The beginning of a header section, whole lines, every line ended by CR LF."""
-    if len(header) > _MAX_HEADER_OCTETS:
-        header = header[:_MAX_HEADER_OCTETS]
-        header = header[: header.rfind(b"\n") + 1]
-    header = _NEWLINE.sub(b"\r\n", header)
-    return header if header.endswith(b"\r\n") or not header else header + b"\r\n"
-
-
-def header_part(header: bytes, is_utf8: bool) -> bytes:
-    """
-    text/rfc822-headers, or message/global-headers (RFC 6533 section 5), with its part's header.
-
-    :param header: from :func:`bounded_header`.
-    :param is_utf8: the report may contain UTF-8.
-    """
-    kind = "text/rfc822-headers"
-    encoding = "7bit"
-    if not header.isascii() or b"\0" in header or _LONG_LINE.search(header):
-        if is_utf8 and _is_clean_utf8(header):
-            kind = "message/global-headers"
-            encoding = "8bit"
-        else:
-            # RFC 6522 section 4 lets broken or extended header sections be encoded, so that the report stays 7 bit.
-            encoding = "quoted-printable"
-            lines = header.replace(b"\r\n", b"\n")
-            header = binascii.b2a_qp(lines, istext=True).replace(b"\n", b"\r\n")
-    return (
-        f"Content-Type: {kind}\r\n"
-        f"Content-Transfer-Encoding: {encoding}\r\n"
-        "Content-Description: Header of the message\r\n"
-        "\r\n"
-    ).encode() + header
-
-
-def _is_clean_utf8(header: bytes) -> bool:
-    if b"\0" in header or _LONG_LINE.search(header):
-        return False
-    try:
-        header.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _status(outcome: Failed | Delayed | Relayed | None, action: str) -> str:
+    status = "" if outcome is None else outcome.reply.status if isinstance(outcome, Relayed) else outcome.status
+    return status if _STATUS.match(status) else _UNSPECIFIC[action]

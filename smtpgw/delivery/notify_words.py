@@ -31,6 +31,15 @@ def delay_words(report: Report) -> str:
     return _words(report, text)
 
 
+def success_words(report: Report) -> str:
+    """Likewise."""
+    text = (
+        f"This is the mail gateway {report.hostname}. You asked to be told when your message gets where it is to go. "
+        "This is so for the recipients below."
+    )
+    return _words(report, text)
+
+
 def _words(report: Report, text: str) -> str:
     lines = textwrap.wrap(text, 72)
     lines.append("")
@@ -52,6 +61,8 @@ def _words(report: Report, text: str) -> str:
 def _reason(report: Report, slot: int) -> str:
     trouble = report.trouble(slot)
     if trouble is None:
+        if report.action == "delivered":
+            return _success(report, slot)
         return "It has not been tried yet."
     if trouble.reply is not None:
         who = report.text(trouble.host or trouble.address or "The next host", 255)
@@ -62,3 +73,14 @@ def _reason(report: Report, slot: int) -> str:
     if isinstance(trouble, Failed) and trouble.expired:
         return f"It was tried for too long without success. The last trouble: {reason}"
     return reason
+
+
+def _success(report: Report, slot: int) -> str:
+    relayed = report.relayed(slot)
+    if relayed is None:
+        return "It was delivered."
+    who = report.text(relayed.host or relayed.address or "the next host", 255)
+    return (
+        f"It was passed on to {who}, which will not tell you of its delivery. It said: "
+        f"{report.text(str(relayed.reply), _MAX_REASON_OCTETS)}"
+    )

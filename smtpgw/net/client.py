@@ -29,6 +29,7 @@ from smtpgw.net.tls import Peer, RelayTls, facts_of, openssl_reason
 from smtpgw.net.transport import write_now
 from smtpgw.smtp.conversation import Conversation
 from smtpgw.smtp.conversation_terms import LinkEvents, RelaySettings
+from smtpgw.smtp.conversation_transaction import Transaction
 
 _NEVER = float("inf")
 
@@ -105,6 +106,8 @@ class RelayProtocol(Protocol):
         self._transport: ITCPTransport
         self._peer: Peer | None = None
         self._stream: ContentStream | None = None
+        self._current: Transaction | None = None
+        self._limit = _NEVER
         self.deadline = _NEVER
 
     # --- What the transport tells ---
@@ -140,12 +143,26 @@ class RelayProtocol(Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
-        self.conversation.expire()
+        if self._limit <= self._clock.seconds():
+            self.conversation.expire("the transaction took too long")
+        else:
+            self.conversation.expire()
         self._wait()
 
     def _wait(self) -> None:
-        patience = self.conversation.patience_seconds
-        self.deadline = _NEVER if patience is None else self._clock.seconds() + patience
+        conversation = self.conversation
+        patience = conversation.patience_seconds
+        if patience is None:
+            self.deadline = self._limit = _NEVER
+            self._current = None
+            return
+        now = self._clock.seconds()
+        current = conversation.current
+        if current is not self._current:
+            self._current = current
+            base = self._shared.settings.transaction_timeout_seconds
+            self._limit = _NEVER if current is None else now + current.limit_seconds(base)
+        self.deadline = min(now + patience, self._limit)
 
     # --- What the conversation asks: see Wire ---
 

@@ -11,6 +11,7 @@ from smtpgw.model.outcome import Outcome
 from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.net.client import RelayFactory, Shared
 from smtpgw.smtp.conversation import Conversation
+from smtpgw.smtp.conversation_offer import NOTHING, Offer
 
 
 class TlsMemory(Protocol):
@@ -87,6 +88,11 @@ class RelayLink:
         except OSError as trouble:
             # An address that the system can't make sense of, such as one with a scope that isn't there.
             self._shared.clock.callLater(0, self.not_connected, f"can't connect: {trouble.strerror}")
+
+    @property
+    def offer(self) -> Offer:
+        """What the host offers; settled once the link is ready."""
+        return NOTHING if self._conversation is None else self._conversation.offer
 
     # --- Link ---
 

@@ -11,10 +11,11 @@ from twisted.logger import Logger
 
 from smtpgw.boundaries.spool import Body, Change, Insert
 from smtpgw.boundaries.world import Clock, Publish, Threads
-from smtpgw.delivery.lifecycle import LifeRules, Step, apply, attention_at, expire
-from smtpgw.delivery.notify import delay_notice, failure_notice
+from smtpgw.delivery.lifecycle import LifeRules, Step, apply, attention_at, expire, likely_attention_at
+from smtpgw.delivery.notify import delay_notice, failure_notice, returns_whole, success_notice
+from smtpgw.delivery.promises import TAKES_OVER, NextHop
 from smtpgw.handlers.message import header_section
-from smtpgw.model.message import Entry
+from smtpgw.model.message import Entry, SlotState
 from smtpgw.model.notice import Attempted, Queued
 from smtpgw.model.outcome import Delayed, Outcome
 from smtpgw.model.queue_id import QueueIds
@@ -26,7 +27,7 @@ from smtpgw.spool.bodies import InlineBody
 _log = Logger(namespace="smtpgw.delivery")
 
 _HEADER_OCTETS = 64 * 1024
-"""As much of a message's beginning as is looked at for a notification."""
+"""As much of a message's beginning as is looked at for a notification; more than the largest that is returned whole."""
 
 
 class Conclusion:
@@ -60,11 +61,11 @@ class Conclusion:
 
     def attention_at(self, entry: Entry) -> float:
         """When something is due about an entry that was not tried."""
-        return attention_at(entry.expires_at, entry.warned, self._rules)
+        return attention_at(entry, self._rules)
 
     def attention_of(self, expires_at: float, is_warned: bool) -> float:
         """Likewise, of an entry that is not in memory."""
-        return attention_at(expires_at, is_warned, self._rules)
+        return likely_attention_at(expires_at, is_warned, self._rules)
 
     def conclude(
         self,
@@ -74,6 +75,7 @@ class Conclusion:
         site: str,
         seconds: tuple[float, float],
         done: Done,
+        next_hop: NextHop = TAKES_OVER,
     ) -> None:
         """
         The results of an attempt.
@@ -82,10 +84,11 @@ class Conclusion:
         :param outcomes: one for each of them.
         :param seconds: connecting and transmitting.
         :param done: called once everything is durable, with the slots that are to be tried again.
+        :param next_hop: what the host does further for those that it has taken.
         """
         now = self._clock.time()
         before = live.entry
-        step = apply(before, slots, outcomes, now, self._rules, self._random)
+        step = apply(before, slots, outcomes, now, self._rules, self._random, next_hop)
         in_queue = max(0.0, now - before.message.received_at - sum(seconds))
         delays = (live.before_seconds, in_queue, *seconds)
         for index, outcome in zip(slots, outcomes, strict=True):
@@ -101,11 +104,13 @@ class Conclusion:
         :param trouble: why they waited; ``None`` leaves what is known from the last attempt.
         """
         now = self._clock.time()
+        before = live.entry.slots
         step = expire(live.entry, slots, now, trouble, self._rules)
         delays = (live.before_seconds, max(0.0, now - live.entry.message.received_at), 0.0, 0.0)
-        for index in step.failed:
-            last = step.entry.slots[index].last
-            if last is not None:
+        for index in slots:
+            slot = step.entry.slots[index]
+            last = slot.last
+            if slot.state is SlotState.DONE is not before[index].state and last is not None:
                 self._publish(Attempted(step.entry, index, last, site, delays))
         self.take(live, step, done)
 
@@ -113,9 +118,7 @@ class Conclusion:
         """Make a step durable, with its notifications in the same transaction."""
         live.entry = step.entry
         message = step.entry.message
-        if message.envelope.reverse_path is None or not (
-            step.failed or step.warned or self._gathering.holds(message.queue_id)
-        ):
+        if message.envelope.reverse_path is None or not (step.is_news or self._gathering.holds(message.queue_id)):
             self._tell(live, [(step, done)])
         else:
             self._gathering.add(live, step, done)
@@ -136,7 +139,7 @@ class Conclusion:
             # Else the message could be removed before what has failed in it is told.
             behind.append((live, batch))
             return
-        is_news = any(step.failed or step.warned for step, _ in batch)
+        is_news = any(step.is_news for step, _ in batch)
         if not is_news or message.envelope.reverse_path is None:
             self._settle(live, batch, ())
             return
@@ -163,23 +166,24 @@ class Conclusion:
     def _notify(self, live: LiveEntry, batch: Batch, beginning: bytes) -> None:
         header = header_section(beginning)
         now = self._clock.time()
-        inserts = []
-        failed = [slot for step, _ in batch for slot in step.failed]
-        warned = [slot for step, _ in batch for slot in step.warned if slot not in failed]
-        for notice, slots in ((failure_notice, failed), (delay_notice, warned)):
-            made = notice(
-                live.entry,
-                sorted(slots),
-                now,
-                self._hostname,
-                self._ids.next(now),
-                header,
-                now + self._rules.expire_seconds,
-                self._random,
+        entry, hostname, expires_at, random = live.entry, self._hostname, now + self._rules.expire_seconds, self._random
+        failed = sorted(slot for step, _ in batch for slot in step.failed)
+        succeeded = sorted(slot for step, _ in batch for slot in step.succeeded)
+        told = {*failed, *succeeded}
+        warned = sorted(slot for step, _ in batch for slot in step.warned if slot not in told)
+        # What could not be read is not returned in part as if it were all of it.
+        is_whole = returns_whole(entry.message) and len(beginning) == entry.message.size_octets
+        whole = beginning if is_whole else None
+        notices = []
+        if failed:
+            notice_id = self._ids.next(now)
+            notices.append(
+                failure_notice(entry, failed, now, hostname, notice_id, header, expires_at, random, whole=whole)
             )
-            if made is not None:
-                inserts.append(Insert(*made))
-        self._settle(live, batch, tuple(inserts))
+        for notice, slots in ((delay_notice, warned), (success_notice, succeeded)):
+            if slots:
+                notices.append(notice(entry, slots, now, hostname, self._ids.next(now), header, expires_at, random))
+        self._settle(live, batch, tuple(Insert(*made) for made in notices if made is not None))
 
     def _settle(self, live: LiveEntry, batch: Batch, inserts: tuple[Insert, ...]) -> None:
         changes: list[Change] = [change for step, _ in batch for change in step.changes]

@@ -21,9 +21,11 @@ from smtpgw.boundaries.world import Clock, Publish, Resolver
 from smtpgw.delivery.agenda import Agenda
 from smtpgw.delivery.destinations import Destination
 from smtpgw.delivery.items import Action, Assign, Attend, Close, Conclude, Deliver, Item, Open, Report, Resolve
+from smtpgw.delivery.promises import TAKES_OVER, NextHop, is_late, refusal
 from smtpgw.delivery.resolution import HopRules, Hops, find_hops
 from smtpgw.delivery.routing import Router
 from smtpgw.model.address import ReversePath
+from smtpgw.model.envelope import NO_PARAMETERS
 from smtpgw.model.message import Entry, SlotState
 from smtpgw.model.notice import HostTrouble
 from smtpgw.model.outcome import Delayed, Failed, Outcome, Scope
@@ -31,7 +33,7 @@ from smtpgw.model.route import Route, ViaHost, ViaMx
 from smtpgw.net.resolver import gather
 from smtpgw.service.conclusion import Conclusion
 from smtpgw.service.live import LiveEntries, LiveEntry
-from smtpgw.service.outgoing import Outgoing
+from smtpgw.service.outgoing import Outgoing, of_message
 
 _log = Logger(namespace="smtpgw.delivery")
 
@@ -85,7 +87,8 @@ class Dispatch:
 
         :param before_seconds: what receiving it took.
         """
-        if not self.agenda.links.paused:
+        # What is to be released later is read back then.
+        if not self.agenda.links.paused and entry.slots[0].due_at <= entry.message.received_at:
             self.live.keep(entry, body, before_seconds)
         self.list_entry(entry)
         self.act()
@@ -216,7 +219,18 @@ class Dispatch:
     def _assign(self, link_id: int, item: Item, live: LiveEntry | SpoolTrouble | None) -> None:
         outgoing = self._outgoing.get(link_id)
         if isinstance(live, LiveEntry):
-            if outgoing is not None and outgoing.send(item, live, self._clock.time()):
+            now = self._clock.time()
+            message, destination = live.entry.message, item.destination
+            if message.envelope.parameters is not NO_PARAMETERS:
+                if is_late(message, now):
+                    self.agenda.links.not_sent(now, link_id, item)
+                    self._attend(item, live, None)
+                    return
+                if refused := refusal(message, destination.names_are_certain):
+                    self.agenda.links.not_sent(now, link_id, item)
+                    self._conclude(item, live, (refused,) * len(item.slots), destination.domain)
+                    return
+            if outgoing is not None and outgoing.send(item, live, now):
                 return
             self.live.release(live)
             self.agenda.links.put_back(self._clock.time(), link_id, item)
@@ -261,8 +275,9 @@ class Dispatch:
                 self.act()
                 return
             if troubles:
-                outcomes = tuple(_of_message(outcome) for outcome in outcomes)
-        self._conclude(item, live, outcomes, outgoing.site_name, (outgoing.take_connect_seconds(), seconds))
+                outcomes = tuple(of_message(outcome) for outcome in outcomes)
+        connecting = outgoing.take_connect_seconds()
+        self._conclude(item, live, outcomes, outgoing.site_name, (connecting, seconds), outgoing.next_hop)
 
     def forget(self, link_id: int) -> None:
         """A link is gone."""
@@ -277,9 +292,10 @@ class Dispatch:
         outcomes: tuple[Outcome, ...],
         site: str,
         seconds: tuple[float, float] = (0.0, 0.0),
+        next_hop: NextHop = TAKES_OVER,
     ) -> None:
         if isinstance(live, LiveEntry):
-            self._conclusion.conclude(live, item.slots, outcomes, site, seconds, self._concluded)
+            self._conclusion.conclude(live, item.slots, outcomes, site, seconds, self._concluded, next_hop)
         elif live is not None:
             self._unreadable(item, live)
         self.act()
@@ -307,6 +323,10 @@ class Dispatch:
     def _deliver(self, item: Item, live: LiveEntry | SpoolTrouble | None) -> None:
         if isinstance(live, LiveEntry):
             started = self._clock.time()
+            if is_late(live.entry.message, started):
+                self.agenda.sink_done(item)
+                self._attend(item, live, None)
+                return
             self._in_sinks += 1
             Deferred.fromCoroutine(self._into_sink(item, live)).addCallback(
                 lambda outcomes: self._delivered(item, live, outcomes, self._clock.time() - started)
@@ -378,10 +398,3 @@ class Dispatch:
 def domain_of(path: ReversePath) -> str:
     """The domain of a reverse path; empty for the null path."""
     return path.domain if path is not None else ""
-
-
-def _of_message(outcome: Outcome) -> Outcome:
-    """Trouble of the host, held against the message: it has had its share of links."""
-    if isinstance(outcome, Delayed) and outcome.scope is Scope.HOST:
-        return Delayed(outcome.status, outcome.reason, Scope.MESSAGE, outcome.reply, outcome.host, outcome.address)
-    return outcome

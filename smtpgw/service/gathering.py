@@ -3,7 +3,8 @@ One notification for all recipients of a message that fail together, wherever th
 
 A message to two hundred domains that don't exist would otherwise be two hundred notifications, to a sender who may be
 forged. A step with a failure is kept back, not yet durable, while other recipients of its message are under way, for
-some seconds at most. A crash meanwhile costs an attempt that fails once more.
+some seconds at most. A crash meanwhile costs an attempt that fails once more. A step with a success in it is never kept
+back, whatever else it holds and tells: a crash would cost a message that comes twice.
 """
 
 from __future__ import annotations
@@ -51,13 +52,14 @@ class Gathering:
         queue_id = step.entry.message.queue_id
         is_last = step.finished or not _is_under_way(step.entry, self._reactor.seconds())
         held = self._held.get(queue_id)
-        if held is None and (is_last or not step.failed):
+        is_kept = bool(step.failed) and not step.is_success
+        if held is None and (is_last or not is_kept):
             self._let_go(live, [(step, done)])
             return
         if held is None:
             held = self._held[queue_id] = _Held(live)
             held.timer = self._reactor.callLater(_GATHER_SECONDS, self._release, queue_id)
-        elif not (step.failed or is_last):
+        elif not (is_kept or is_last):
             self._let_go(live, [(step, done)])
             return
         held.batch.append((step, done))

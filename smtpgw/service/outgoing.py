@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from msgspec.structs import replace
 
 from smtpgw.boundaries.relay import Job, Link, LinkFacts, LinkFailure
 from smtpgw.delivery.agenda import Agenda
 from smtpgw.delivery.items import Item
+from smtpgw.delivery.promises import TAKES_OVER, NextHop
+from smtpgw.model.message import Message
 from smtpgw.model.outcome import Delayed, Outcome, Scope
 from smtpgw.service.live import LiveEntry
+from smtpgw.smtp.conversation_offer import Offer
+
+
+@runtime_checkable
+class Offering(Protocol):
+    """A link that knows what its host offers."""
+
+    @property
+    def offer(self) -> Offer:
+        """Settled once it is ready."""
 
 
 class Dispatcher(Protocol):
@@ -35,9 +49,10 @@ class Outgoing:
     Hears of one link (``LinkOwner``), and tells the agenda.
 
     :ivar sent_at: Unix time at which the item whose results come next was sent.
+    :ivar next_hop: what the host does further for a message that it has taken.
     """
 
-    __slots__ = ("_connect_seconds", "_dispatch", "_jobs", "link", "link_id", "sent_at", "site_name")
+    __slots__ = ("_connect_seconds", "_dispatch", "_jobs", "link", "link_id", "next_hop", "sent_at", "site_name")
 
     def __init__(self, dispatch: Dispatcher, link_id: int, site_name: str) -> None:
         self._dispatch = dispatch
@@ -45,6 +60,7 @@ class Outgoing:
         self.site_name = site_name
         self.link: Link | None = None
         self.sent_at = 0.0
+        self.next_hop = TAKES_OVER
         self._jobs: deque[tuple[Item, LiveEntry, float]] = deque()
         self._connect_seconds = 0.0
 
@@ -61,7 +77,10 @@ class Outgoing:
         if link is None:
             return False
         self._jobs.append((item, live, now))
-        link.send(Job(live.entry.message, item.slots, live.body))
+        message = live.entry.message
+        if message.envelope.parameters.deliver_by is not None:
+            message = _with_time_left(message, now)
+        link.send(Job(message, item.slots, live.body))
         return True
 
     def close(self) -> None:
@@ -85,6 +104,8 @@ class Outgoing:
     def link_ready(self, link: Link, facts: LinkFacts) -> None:
         """It stands."""
         self._connect_seconds = facts.seconds
+        if isinstance(link, Offering):
+            self.next_hop = NextHop(link.offer.dsn, link.offer.deliver_by)
         dispatch = self._dispatch
         dispatch.agenda.links.ready(dispatch.now(), self.link_id)
         dispatch.act()
@@ -116,3 +137,21 @@ class Outgoing:
         dispatch.forget(self.link_id)
         dispatch.agenda.links.gone(dispatch.now(), self.link_id)
         dispatch.act()
+
+
+def _with_time_left(message: Message, now: float) -> Message:
+    """The message as it is told to a next hop: its BY counts from now on (RFC 2852 section 4.1)."""
+    envelope = message.envelope
+    deliver_by = envelope.parameters.deliver_by
+    if deliver_by is None:
+        return message
+    left = replace(deliver_by, seconds=deliver_by.seconds - round(now - message.received_at))
+    parameters = replace(envelope.parameters, deliver_by=left)
+    return replace(message, envelope=replace(envelope, parameters=parameters))
+
+
+def of_message(outcome: Outcome) -> Outcome:
+    """Trouble of the host, held against the message: it has had its share of links."""
+    if isinstance(outcome, Delayed) and outcome.scope is Scope.HOST:
+        return Delayed(outcome.status, outcome.reason, Scope.MESSAGE, outcome.reply, outcome.host, outcome.address)
+    return outcome

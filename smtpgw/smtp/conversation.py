@@ -25,9 +25,10 @@ from smtpgw.model.envelope import TlsFacts
 from smtpgw.model.reply import Reply
 from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.smtp.conversation_exchange import Exchange
-from smtpgw.smtp.conversation_offer import NOTHING, read_offer
+from smtpgw.smtp.conversation_offer import NOTHING, Offer, read_offer
 from smtpgw.smtp.conversation_outbox import Outbox
 from smtpgw.smtp.conversation_terms import LinkEvents, RelaySettings, Wire
+from smtpgw.smtp.conversation_transaction import Transaction
 from smtpgw.smtp.reply_reader import BadReply, ReplyReader
 
 
@@ -165,12 +166,12 @@ class Conversation:
         else:
             self._fall(self._failure(reason), "4.4.2")
 
-    def expire(self) -> None:
-        """The time that ``patience_seconds`` gave is over."""
+    def expire(self, reason: str = "no answer in time") -> None:
+        """The time that ``patience_seconds`` or ``current`` gave is over."""
         if self.phase in {Phase.LEAVING, Phase.CLOSED}:
             self._wire.abort()
         else:
-            self._fall(self._failure("no answer in time"), "4.4.2")
+            self._fall(self._failure(reason), "4.4.2")
 
     def resume(self) -> None:
         """Asked for by ``Wire.soon``."""
@@ -187,6 +188,16 @@ class Conversation:
         if phase is Phase.LEAVING or phase is Phase.CLOSED:
             return self._settings.quit_timeout_seconds
         return self._settings.command_timeout_seconds
+
+    @property
+    def current(self) -> Transaction | None:
+        """The transaction whose reply comes next; from when it is the same one, its ``limit_seconds`` count."""
+        return self._exchange.current
+
+    @property
+    def offer(self) -> Offer:
+        """What the host offers; settled when it is ready."""
+        return self._offer
 
     # --- What the link asks ---
 

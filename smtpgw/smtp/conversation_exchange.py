@@ -34,6 +34,7 @@ class Exchange:
         "_events",
         "_granted",
         "_hop",
+        "_mails",
         "_needs_reset",
         "_offer",
         "_outbox",
@@ -58,6 +59,7 @@ class Exchange:
         self._spoilt: list[Transaction] = []
         self._granted = False
         self._needs_reset = False
+        self._mails = 0
         self.takes_jobs = False
         self.streaming = False
 
@@ -75,6 +77,11 @@ class Exchange:
         """Ask for no more jobs."""
         self.takes_jobs = False
         self._granted = False
+
+    @property
+    def current(self) -> Transaction | None:
+        """The one whose reply comes next."""
+        return self._transactions[0] if self._transactions else None
 
     @property
     def is_idle(self) -> bool:
@@ -97,6 +104,10 @@ class Exchange:
             return False
         self._transactions.append(transaction)
         self._open(transaction)
+        self._mails += 1
+        if self._mails == self._offer.max_mails:
+            # The host takes no more on this connection (RFC 9422 section 4.1): it ends with this one.
+            self.stop()
         return True
 
     def report_spoilt(self) -> None:

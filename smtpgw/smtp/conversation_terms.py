@@ -25,6 +25,8 @@ class RelaySettings(Struct, frozen=True):
     :ivar block_timeout_seconds: for a block of content to be taken by the peer.
     :ivar final_timeout_seconds: for the reply to the end of data.
     :ivar quit_timeout_seconds: for taking leave; then the connection is dropped.
+    :ivar transaction_timeout_seconds: for a transaction in all, beside what its content takes at 16 KiB a second: a
+        host that answers each of a thousand recipients just in time must not hold a link for days.
     :raises ValueError: when the name can't stand in a command.
     """
 
@@ -36,6 +38,7 @@ class RelaySettings(Struct, frozen=True):
     block_timeout_seconds: float = 180.0
     final_timeout_seconds: float = 600.0
     quit_timeout_seconds: float = 5.0
+    transaction_timeout_seconds: float = 1800.0
 
     def __post_init__(self) -> None:
         """A name with a space or a line end in it would be a command of its own."""

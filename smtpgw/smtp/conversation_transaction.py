@@ -13,6 +13,11 @@ DATA_COMMAND = b"DATA\r\n"
 RESET_STEP = -1
 MAIL_STEP = 0
 
+_TOO_MANY = "4.5.3"
+
+_SLOWEST_OCTETS = 16 * 1024
+"""Octets a second that a transaction may take at least, beside its time limit."""
+
 
 class Transaction:
     """
@@ -27,10 +32,14 @@ class Transaction:
     :ivar accepted: how many recipients it took.
     :ivar content_begun: at least one octet of content is on its way.
     :ivar granted: the job after this one has been asked for.
+
+    Recipients beyond what the host takes in one transaction (RFC 9422) are not asked for: when it is over, and nothing
+    else was decided about all of them, they are delayed with 4.5.3 and no reply.
     """
 
     __slots__ = (
         "_hop",
+        "_left_over",
         "_outcomes",
         "_positions",
         "_tls",
@@ -50,6 +59,7 @@ class Transaction:
         self._tls = tls
         self._outcomes: list[Outcome | None] = [None] * len(job.slots)
         self._positions: list[int] = []
+        self._left_over: list[int] = []
         self.commands: list[bytes] = []
         self.step = MAIL_STEP
         self.mail_accepted = False
@@ -57,7 +67,7 @@ class Transaction:
         self.content_begun = False
         self.granted = False
         try:
-            mail = mail_command(job, offer)
+            mail = mail_command(job, offer, tls)
         except Unsendable as trouble:
             self.settle_rest(self._unsendable(trouble, Scope.MESSAGE))
         else:
@@ -67,19 +77,43 @@ class Transaction:
     def _compose(self, mail: bytes, offer: Offer) -> None:
         recipients = self.job.message.envelope.recipients
         commands = [mail]
+        is_limited = offer.max_recipients or offer.max_domains
+        domains: set[str] = set()
         for position, slot in enumerate(self.job.slots):
+            recipient = recipients[slot]
             try:
-                commands.append(rcpt_command(recipients[slot].mailbox, offer))
+                command = rcpt_command(recipient, offer)
             except Unsendable as trouble:
                 self._outcomes[position] = self._unsendable(trouble, Scope.RECIPIENT)
-            else:
-                self._positions.append(position)
+                continue
+            if is_limited and not self._has_room(recipient.mailbox.domain, domains, offer):
+                self._left_over.append(position)
+                continue
+            commands.append(command)
+            self._positions.append(position)
         if self._positions:
             self.commands = commands
+
+    def _has_room(self, domain: str, domains: set[str], offer: Offer) -> bool:
+        """Whether the host takes one more recipient. :param domains: of those before, kept up here."""
+        if offer.max_recipients and len(self._positions) >= offer.max_recipients:
+            return False
+        if offer.max_domains and domain not in domains:
+            if len(domains) >= offer.max_domains:
+                return False
+            domains.add(domain)
+        return True
+
+    def limit_seconds(self, base_seconds: float) -> float:
+        """How long it may take in all."""
+        message = self.job.message
+        return base_seconds + (len(message.trace) + message.size_octets) / _SLOWEST_OCTETS
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
         """One for each slot of the job, in its order, when all are known."""
+        if self._left_over:
+            self._leave_over()
         outcomes = tuple(outcome for outcome in self._outcomes if outcome is not None)
         if len(outcomes) != len(self._outcomes):
             raise RuntimeError("a recipient without an outcome")
@@ -92,6 +126,13 @@ class Transaction:
         if step < self.data_step:
             return "RCPT"
         return "DATA" if step == self.data_step else "the end of data"
+
+    def _leave_over(self) -> None:
+        outcome = self.delayed(_TOO_MANY, "left for the next transaction with this host", Scope.RECIPIENT)
+        for position in self._left_over:
+            if self._outcomes[position] is None:
+                self._outcomes[position] = outcome
+        self._left_over.clear()
 
     def settle_rest(self, outcome: Outcome) -> None:
         """For every recipient whose own result isn't known yet."""
@@ -110,12 +151,14 @@ class Transaction:
         if reply.code == 552 and (reply.status == "5.5.3" or (not reply.status and self.accepted)):
             # An old way to say 452, too many recipients: transient (RFC 5321 section 4.5.3.1.10). With a status such
             # as 5.2.2 it is about the mailbox and final.
-            outcome = self.delayed("4.5.3", "too many recipients in one transaction", Scope.RECIPIENT, reply)
+            outcome = self.delayed(_TOO_MANY, "too many recipients in one transaction", Scope.RECIPIENT, reply)
         self._outcomes[self._positions[step - 1]] = outcome
 
     def take_final(self, reply: Reply) -> None:
         """The reply to the end of data: 2xx, 4xx or 5xx."""
         if reply.code < 300:
+            if self._left_over:
+                self._leave_over()
             self.settle_rest(Relayed(reply, self._hop.host, self._hop.address, self._tls))
         else:
             self.refuse_rest(reply, "the end of data")

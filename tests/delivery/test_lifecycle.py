@@ -18,6 +18,7 @@ from smtpgw.delivery.lifecycle import (
     drop,
     expire,
     hold,
+    likely_attention_at,
     release,
     retry_now,
 )
@@ -64,7 +65,7 @@ class OneRecipientTests(SynchronousTestCase):
         for outcome in (RELAYED, DELIVERED):
             step = run(queued(1), (0,), (outcome,))
             done = replace(queued(1), slots=(Slot(DONE, NOW, 1, outcome),))
-            self.assertEqual(step, Step(done, (Remove(QUEUE_ID),), finished=True))
+            self.assertEqual(step, Step(done, (Remove(QUEUE_ID),), finished=True, is_success=True))
 
     def test_failed(self):
         """Failed: it leaves the spool, and the sender is to be told."""
@@ -260,10 +261,16 @@ class WarningTests(SynchronousTestCase):
 
     def test_attention(self):
         """What waits without attempts is looked at when a warning is due, then when it expires."""
-        self.assertEqual(attention_at(EXPIRES_AT, False, RULES), WARN_AT)
-        self.assertEqual(attention_at(EXPIRES_AT, True, RULES), EXPIRES_AT)
-        self.assertEqual(attention_at(EXPIRES_AT, False, LifeRules(RULES.schedule, warn_seconds=None)), EXPIRES_AT)
-        self.assertEqual(attention_at(EXPIRES_AT, False, LifeRules(RULES.schedule, 60.0, 120.0)), EXPIRES_AT)
+        mute = LifeRules(RULES.schedule, warn_seconds=None)
+        entry = queued(1)
+        for is_warned, rules, expected in (
+            (False, RULES, WARN_AT),
+            (True, RULES, EXPIRES_AT),
+            (False, mute, EXPIRES_AT),
+            (False, LifeRules(RULES.schedule, warn_seconds=6 * 86400.0), EXPIRES_AT),
+        ):
+            self.assertEqual(attention_at(replace(entry, warned=is_warned), rules), expected)
+            self.assertEqual(likely_attention_at(EXPIRES_AT, is_warned, rules), expected)
 
 
 class ExpiryTests(SynchronousTestCase):

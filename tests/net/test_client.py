@@ -187,6 +187,40 @@ class RelayProtocolTests(SynchronousTestCase):
         self.assertEqual(self.transport.aborted, 0)
         self.lose()
 
+    def test_dribbling(self) -> None:
+        """Each of its thousand replies comes in time, and all together take days: the transaction has a limit."""
+        self.connect(make_job(*["b@example.net"] * 1000))
+        self.hear(b"220 x\r\n", b"250-x\r\n250 PIPELINING\r\n")
+        answered = 0
+        while not self.transport.aborted:
+            self.assertLess(answered, 7)
+            self.wait(290)
+            if not self.transport.aborted:
+                self.hear(b"250 x\r\n")
+                answered += 1
+        self.assertEqual(answered, 6, "half an hour")
+        self.lose()
+        [outcome, *_] = self.caller.outcomes[0]
+        assert isinstance(outcome, Delayed)
+        self.assertEqual((outcome.reason, outcome.scope), ("the transaction took too long", Scope.HOST))
+
+    def test_each_has_its_own_limit(self) -> None:
+        """The next transaction on the connection has all of the time again; a large message has more of it."""
+        jobs = [make_job(*["b@example.net"] * 5, content=b"x" * 2**20, inline=True) for _ in range(3)]
+        self.connect(*jobs)
+        self.hear(b"220 x\r\n", b"250 x\r\n")
+        for _ in jobs:
+            for _ in range(6):
+                self.wait(290)
+                self.hear(b"250 x\r\n")
+            self.wait(100)
+            self.hear(b"354 x\r\n", b"250 x\r\n")
+        self.assertEqual(self.transport.aborted, 0)
+        self.assertEqual(len(self.caller.outcomes), 3)
+        self.wait(9999)
+        self.assertEqual(self.transport.aborted, 0, "an idle connection has no limit")
+        self.lose()
+
     def test_idle(self) -> None:
         """An idle connection waits for its owner as long as he likes."""
         self.connect()

@@ -7,12 +7,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.model.envelope import TlsFacts
-from smtpgw.model.outcome import Relayed
+from smtpgw.model.outcome import Failed, Relayed
 from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.net.dialer import BrokenTls
-from smtpgw.net.tls import self_signed, server_context
+from smtpgw.net.server_certificate import self_signed
+from smtpgw.net.server_tls import server_context
+from tests.clauses import holds
 from tests.net.rude_servers import LoopbackCase, Owner, RudeHost
 from tests.smtp.test_conversation import TRACE, make_job
+from tests.smtp.test_conversation_envelope import job_with
 
 
 class BrokenTlsTests(SynchronousTestCase):
@@ -132,6 +135,23 @@ class TlsTests(LoopbackCase):
         facts = await self.facts(TlsNeed.OPPORTUNISTIC, "mx.example.net", self.certificate)
         assert facts is not None
         self.assertTrue(facts.verified)
+
+    @holds(
+        "8689", "4.2.1", "What the server offers before the handshake does not count, and its certificate must hold."
+    )
+    async def test_requiretls(self) -> None:
+        """A message with REQUIRETLS goes with it where the certificate is verified, and nowhere else."""
+        for ca_path, status in ((self.certificate, ""), (None, "5.7.10")):
+            host = RudeHost("STARTTLS", "PIPELINING", "REQUIRETLS", "DSN")
+            host.tls = self.tls
+            owner = Owner(job_with(requires_tls=True, envelope_id="E 1"), make_job())
+            self.open(self.dialer(ca_path=ca_path), self.listen(host, "mx.example.net"), owner, TlsNeed.OPPORTUNISTIC)
+            self.assertIsNone(await owner.ended)
+            (first,), (second,) = owner.outcomes
+            self.assertIsInstance(second, Relayed)
+            with_it = [mail for mail, _, _ in host.messages if b" REQUIRETLS ENVID=E+201" in mail]
+            self.assertEqual((len(host.messages), len(with_it)), (1, 0) if status else (2, 1))
+            self.assertEqual(first.status if isinstance(first, Failed) else "", status)
 
     async def test_required(self) -> None:
         """TLS, whoever it is."""

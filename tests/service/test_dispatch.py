@@ -158,6 +158,16 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual((troubles[0].stage, troubles[0].waiting), ("connect", 1))
         self.assertEqual(self.outcomes(), [])
 
+    def test_refusal_of_the_first_host_counts(self):
+        """A 5xx at RCPT is the answer: no other host is asked, however many there are."""
+        self.house.mx("a.test", "192.0.2.1", "192.0.2.2")
+        self.house.dialer.hosts.update({"192.0.2.1": refuses, "192.0.2.2": relays})
+        self.house.submit("x@a.test", reverse_path="")
+        self.house.run(1)
+        self.assertEqual(self.house.dialer.opened, ["192.0.2.1"])
+        self.assertEqual([type(outcome) for outcome in self.outcomes()], [Failed])
+        self.assertEqual(self.house.spool.entries, {})
+
     def test_second_mx(self):
         """The first MX is dead; the second gets the mail in the same moment."""
         self.house.mx("a.test", "192.0.2.66", "192.0.2.1")

@@ -55,6 +55,13 @@ class GatheringTests(SynchronousTestCase):
         self.assertEqual(self.sizes(), [1])
         self.assertTrue(self.gathering.holds(self.live.entry.message.queue_id))
 
+    def test_mixed(self):
+        """A step with a success in it is durable at once, though another in it has failed: no message comes twice."""
+        step = apply(self.live.entry, (0, 1), (FAILED, Delivered("test")), self.clock.seconds(), RULES, Random(1))
+        self.gathering.add(self.live, step, lambda live, again: None)
+        self.assertEqual(self.sizes(), [1])
+        self.assertFalse(self.gathering.holds(self.live.entry.message.queue_id))
+
     def test_not_for_ever(self):
         """After some seconds a failure is told, whoever else is still under way."""
         self.step(0, FAILED)

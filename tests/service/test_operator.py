@@ -10,10 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.checks.loop import Loop
 from smtpgw.checks.recipients import Recipients
 from smtpgw.checks.relay_access import RelayAccess
+from smtpgw.delivery.promises import queued_entry
+from smtpgw.model.envelope import Envelope, MailParameters, Recipient
+from smtpgw.model.message import Message
 from smtpgw.model.notice import Dropped, Held
 from smtpgw.service.control_protocol import ControlTrouble
 from smtpgw.service.operator import Operator
-from tests.service.house import AtOnce, House, defers, relays
+from tests.service.house import CLIENT, AtOnce, House, defers, mailbox, relays
 
 
 class OperatorCase(SynchronousTestCase):
@@ -94,6 +97,26 @@ class OperatorTests(OperatorCase):
         self.assertEqual(self.ask("queue.retry"), {"count": 2, "messages": 2})
         self.house.run(5)
         self.assertEqual(self.house.spool.entries, {})
+
+    def test_to_be_released_later(self):
+        """What its sender wants held (HOLDFOR) is shown as waiting until then, and a retry releases it at once."""
+        house = self.house
+        house.dialer.hosts["192.0.2.1"] = relays
+        now = house.clock.seconds()
+        envelope = Envelope(
+            mailbox("s@from.test"), (Recipient(mailbox("x@a.test")),), parameters=MailParameters(hold_seconds=3600)
+        )
+        entry = queued_entry(Message(house.counter.ids.next(now), envelope, CLIENT, now, b"", 0), 86400.0)
+        house.spool.add(
+            entry, house.spool.open_draft(lambda: None), lambda body: house.dispatch.enqueue(entry, body, 0.0)
+        )
+        house.run(10)
+        [shown] = self.ask("queue.list")
+        [recipient] = shown["recipients"]
+        self.assertEqual((recipient["state"], recipient["due_at"], recipient["attempts"]), ("queued", now + 3600, 0))
+        self.assertEqual(self.ask("queue.retry"), {"count": 1, "messages": 1})
+        house.run(5)
+        self.assertEqual(house.spool.entries, {})
 
     def test_hold_and_release(self):
         """What is held is not tried, however long; released it goes at once."""

@@ -12,6 +12,7 @@ from smtpgw.model.outcome import Delayed, Failed, Relayed
 from smtpgw.model.route import TlsNeed
 from smtpgw.smtp.conversation import Conversation, Phase
 from tests.smtp.test_conversation import FACTS, Stage, make_job
+from tests.smtp.test_conversation_envelope import job_with
 
 _REPLIES = [
     b"220 go\r\n",
@@ -68,6 +69,7 @@ def walk(need: TlsNeed, steps: list[bytes | str], ends_at: int) -> Walker:
         make_job("b@example.net", "c@example.net"),
         make_job("\u00fc@example.net"),
         make_job(inline=False),
+        job_with(requires_tls=True),
         make_job(),
     ] * 3
     walker = Walker(need, jobs, ends_at)
@@ -91,6 +93,9 @@ def walk(need: TlsNeed, steps: list[bytes | str], ends_at: int) -> Walker:
     if any(isinstance(outcome, Relayed) for outcomes in walker.outcomes for outcome in outcomes):
         assert b"250 2.0.0 ok\r\n" in [step for step in steps if isinstance(step, bytes)]
     return walker
+
+
+_LIMITED = b"250-mx\r\n250-PIPELINING\r\n250 LIMITS MAILMAX=3 RCPTMAX=1\r\n"
 
 
 class WalkTests(SynchronousTestCase):
@@ -125,7 +130,7 @@ class WalkTests(SynchronousTestCase):
         random = Random(7)
         relayed = 0
         for _ in range(2000):
-            steps: list[bytes | str] = [b"220 go\r\n", random.choice(_REPLIES[1:4])]
+            steps: list[bytes | str] = [b"220 go\r\n", random.choice([*_REPLIES[1:4], _LIMITED])]
             for _ in range(random.randrange(40)):
                 kind = random.random()
                 if kind < 0.6:
