@@ -21,6 +21,7 @@ from smtpgw.version import VERSION
 _VERBS = {
     "check": "smtpgw.cli.check:check",
     "demo": "smtpgw.cli.demo:demo",
+    "password": "smtpgw.cli.password:password",
     "queue": "smtpgw.cli.queue:queue",
     "send": "smtpgw.cli.send:send",
     "stats": "smtpgw.cli.stats:stats",

@@ -26,6 +26,23 @@ class CheckTests(CommandTestCase):
         )
         self.assertEqual(json.loads(self.check(text, "--json")[1]), {"ok": True, "errors": []})
 
+    def test_users(self) -> None:
+        """Users are counted, and a password that is none is not shown."""
+        user = '[[user]]\nname = "a@a.example"\npassword = "%s"\n'
+        hashed = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"
+        status, out, _ = self.check(user % hashed)
+        self.assertEqual((status, out.count(", 1 user, spool ")), (0, 1))
+        status, out, err = self.check(user % "hunter2")
+        self.assertEqual((status, out), (Exit.CONFIG, ""))
+        self.assertIn("FILE:3: user[0].password: ", err)
+        self.assertNotIn("hunter2", err)
+        self.assertNotIn("hunter2", self.check(user % "hunter2", "--json")[1])
+
+    def test_token_check(self) -> None:
+        """The function that checks tokens is loaded like one that takes mail."""
+        status, _, err = self.check('[auth]\ntokens = "python:missing_of_check:f"\n')
+        self.assertEqual((status, err), (Exit.CONFIG, "FILE:2: auth.tokens: there is no module 'missing_of_check'\n"))
+
     def test_wrong(self) -> None:
         """Status 78, and each mistake on its line."""
         text = "[log]\nlevel = 1\nlewel = 2\n"

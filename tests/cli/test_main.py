@@ -17,12 +17,12 @@ class UsageTests(CommandTestCase):
         """Every verb is listed."""
         ran = self.run_bare("--help")
         self.assertEqual((ran.status, ran.err), (0, ""))
-        for verb in ("check", "demo", "queue", "send", "stats"):
+        for verb in ("check", "demo", "password", "queue", "send", "stats"):
             self.assertIn(f"\n  {verb} ", ran.out)
 
     def test_help_of_verbs(self) -> None:
         """Every verb explains itself, and takes --json."""
-        for verb in ("check", "demo", "send", "stats", *(f"queue {name}" for name in self.queue_verbs)):
+        for verb in ("check", "demo", "password", "send", "stats", *(f"queue {name}" for name in self.queue_verbs)):
             ran = self.run_bare(*verb.split(), "--help")
             self.assertEqual(ran.status, 0, verb)
             self.assertIn("--json", ran.out, verb)

@@ -12,6 +12,8 @@ from twisted.mail.imap4 import PLAINCredentials
 from twisted.mail.smtp import IMessageDelivery, LOGINCredentials
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpgw.boundaries.auth import Challenge, LoginRefused
+from smtpgw.net.server_auth import PortalExchange, PortalLogin
 from tests.clauses import holds
 from tests.net.server_rig import Rig
 from tests.net.test_stock_delivery import Delivery
@@ -160,3 +162,50 @@ class RefusedTests(PortalCase):
         self.client.send(b"AUTH LOGIN\r\n")
         self.assertEqual(self.client.send(b"*\r\n")[:9], b"501 5.7.0")
         self.assertEqual(self.client.send(b"AUTH LOGIN\r\n")[:4], b"334 ")
+
+
+class ExchangeTests(SynchronousTestCase):
+    """The exchange by itself: what it says, and when."""
+
+    def setUp(self):
+        self.portal = Portal()
+
+    def exchange(self, challenger=None):
+        return PortalExchange(self.portal, challenger or PLAINCredentials())
+
+    def test_at_once(self):
+        """A portal that knows at once is not waited for."""
+        step = self.exchange().begin(b"\0user\0secret")
+        assert isinstance(step, PortalLogin)
+        self.assertEqual((step.identity, step.login), ("user", self.portal.success()))
+
+    def test_challenges(self):
+        """Each challenge is a step."""
+        exchange = self.exchange(LOGINCredentials())
+        self.assertIsInstance(exchange.begin(None), Challenge)
+        self.assertIsInstance(exchange.respond(b"user"), Challenge)
+        self.assertIsInstance(exchange.respond(b"secret"), PortalLogin)
+
+    def test_later(self):
+        """Otherwise its answer is awaited; so is its trouble, which is raised."""
+        for kind in (PortalLogin, LoginRefused):
+            self.portal.result = Deferred()
+            step = self.exchange().begin(b"\0user\0secret")
+            self.assertNoResult(step)
+            if kind is PortalLogin:
+                self.portal.result.callback(self.portal.success())
+            else:
+                self.portal.result.errback(UnauthorizedLogin())
+            self.assertIsInstance(self.successResultOf(step), kind)
+        self.portal.result = fail(RuntimeError())
+        self.failureResultOf(self.exchange().begin(b"\0user\0secret"), RuntimeError)
+
+    def test_aborted(self):
+        """Who logs in after having gone is logged out, once, and nobody is told of a login."""
+        self.portal.result = Deferred(lambda deferred: deferred.callback(self.portal.success()))
+        exchange = self.exchange()
+        step = exchange.begin(b"\0user\0secret")
+        exchange.abort()
+        exchange.abort()
+        self.assertIsInstance(self.successResultOf(step), LoginRefused)
+        self.assertEqual(self.portal.logouts, 1)
