@@ -13,7 +13,8 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.mail.smtp import IMessageDelivery, IMessageDeliveryFactory, SMTPFactory
 
-from smtpgw.boundaries.reception import Reception
+from smtpgw.boundaries.auth import Authenticator
+from smtpgw.boundaries.reception import Door, Reception
 from smtpgw.boundaries.world import Publish
 from smtpgw.model.notice import Notice
 from smtpgw.model.reply import Reply
@@ -43,7 +44,7 @@ class GatewayFactory(Owner, SMTPFactory):
     challengers: dict[bytes, Callable[[], Any]] | None = None
     sweeps = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - composed in one place, by name
         self,
         reception: Reception | IMessageDelivery | IMessageDeliveryFactory,
         settings: ServerSettings,
@@ -54,6 +55,8 @@ class GatewayFactory(Owner, SMTPFactory):
         listener: str = "",
         new_session_id: Callable[[], str] | None = None,
         count: ConnectionCount | None = None,
+        door: Door | None = None,
+        authenticator: Authenticator | None = None,
     ) -> None:
         """
         :param reception: ours, or a user's own stock delivery; of a delivery factory each connection gets its own.
@@ -61,6 +64,8 @@ class GatewayFactory(Owner, SMTPFactory):
         :param tls_context: an ``IOpenSSLServerConnectionCreator`` or context factory; without one there is no TLS.
         :param new_session_id: a new one at each call; by default numbers.
         :param count: shared with other listeners whose connections count together with ours.
+        :param door: asked before each banner; may be set later, as may the next one.
+        :param authenticator: for AUTH behind TLS, when the settings say so.
         :raises ValueError: when the settings ask for TLS and there is no context, or the host name is not ASCII.
         """
         SMTPFactory.__init__(self)
@@ -76,7 +81,9 @@ class GatewayFactory(Owner, SMTPFactory):
         numbers = itertools.count(1)
         self._new_session_id = (lambda: str(next(numbers))) if new_session_id is None else new_session_id
         self._protocols: set[GatewayESMTP] = set()
-        self._counted: dict[GatewayESMTP, str] = {}
+        self.door = door
+        self.authenticator = authenticator
+        self._counted: dict[GatewayESMTP, str | None] = {}
         self._count = count or ConnectionCount()
         self._sweep_call: IDelayedCall | None = None
         self._is_stopped = False
@@ -135,25 +142,41 @@ class GatewayFactory(Owner, SMTPFactory):
 
     # --- Owner ---
 
-    def enter(self, protocol: GatewayESMTP, address: str) -> Reply | None:
+    def enter(self, protocol: GatewayESMTP) -> Reply | None:
         """Count it, if it may stay."""
         self._protocols.add(protocol)
         if self._sweep_call is None:
             self._sweep_call = self._clock.callLater(_SWEEP_SECONDS, self._sweep)
-        settings = self.settings
         if self._is_draining:
             return replies.SHUTTING_DOWN
-        refused = self._count.enter(address, settings.connections, settings.connections_per_client)
+        refused = self._count.enter(self.settings.connections)
+        if refused is None:
+            self._counted[protocol] = None
+        return refused
+
+    def claim(self, protocol: GatewayESMTP, address: str) -> Reply | None:
+        """Count it for its client. One that is turned away is not counted at all."""
+        before = self._counted[protocol]
+        if before == address:
+            return None
+        refused = self._count.claim(address, self.settings.connections_per_client)
+        if before is not None:
+            self._count.release(before)
         if refused is None:
             self._counted[protocol] = address
+        else:
+            del self._counted[protocol]
+            self._count.leave()
         return refused
 
     def leave(self, protocol: GatewayESMTP) -> None:
         """Uncount it."""
         self._protocols.discard(protocol)
-        address = self._counted.pop(protocol, None)
-        if address is not None:
-            self._count.leave(address)
+        if protocol in self._counted:
+            address = self._counted.pop(protocol)
+            if address is not None:
+                self._count.release(address)
+            self._count.leave()
         if not self._protocols:
             self._rest()
 
@@ -168,6 +191,10 @@ class GatewayFactory(Owner, SMTPFactory):
     def seconds(self) -> float:
         """Of the reactor's clock."""
         return self._clock.seconds()
+
+    def call_later(self, seconds: float, function: Callable[[], None]) -> IDelayedCall:
+        """By the reactor's clock."""
+        return self._clock.callLater(seconds, function)
 
     # --- Parts ---
 

@@ -9,9 +9,10 @@ SMTP on a Twisted transport, the server's side.
 2. What waits to be written is bounded: while the client does not read replies, its commands are not read.
 3. A client that has closed its side, and only reads on, gets all its answers.
 4. ``loseConnection`` is followed by ``abortConnection`` when the peer does not let go.
+5. A connection that we end is read on until the peer has let go, and what it sends is dropped: otherwise the system
+   would answer it with a reset, and that can overtake our last reply.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,19 +26,16 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
-from twisted.logger import Logger
 from twisted.mail.smtp import DNSNAME, ESMTP
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from smtpgw.boundaries.reception import Reception
-from smtpgw.model.notice import Connected
-from smtpgw.model.reply import Reply
-from smtpgw.net.server_auth import PortalExchange
+from smtpgw.net.server_auth import PortalAnswer
 from smtpgw.net.server_deadlines import Deadlines, Due
-from smtpgw.net.server_driver import SessionDriver
+from smtpgw.net.server_opening import OpeningDriver, Stage
 from smtpgw.net.server_owner import Owner, SoleOwner
-from smtpgw.net.server_peer import peer_address, tls_facts
+from smtpgw.net.server_peer import peer_address, peer_port, tls_facts
 from smtpgw.net.server_settings import ServerSettings, extension_tables, session_rules, stock_extensions
 from smtpgw.net.stock_delivery import StockReception
 from smtpgw.net.transport import write_now
@@ -46,17 +44,24 @@ from smtpgw.smtp.extension import Facts
 from smtpgw.smtp.session import Session
 from smtpgw.smtp.session_rules import Phase
 
-_log = Logger()
-
 _MAX_WAITING_OCTETS = 64 * 1024
 """Input kept while an answer is owed; then the transport is paused."""
 
 _CONTENT_READ_OCTETS = 256 * 1024
 """Size of a read in long content."""
 
+_MAX_DROPPED_OCTETS = 1024 * 1024
+"""And the size of a message: so much of refused content is read for the sake of the reply at its end."""
+
+_UNSAID = (Stage.PROXY, Stage.TLS)
+"""Nothing can be said to the client yet."""
+
+_QUIT = b"QUIT\r\n"
+_BYE = b"221 "
+
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
-class GatewayESMTP(SessionDriver, ESMTP):
+class GatewayESMTP(OpeningDriver, ESMTP):
     """
     One connection.
 
@@ -68,15 +73,14 @@ class GatewayESMTP(SessionDriver, ESMTP):
     Without a :class:`~smtpgw.net.factory.GatewayFactory` it has the default limits, and a timer of its own.
     """
 
-    transport: Any
     delivery: Any
-    _deadlines: Deadlines
     _has_producer = False
     _is_paused = False
     _is_closing = False
     _is_gone = False
-    _is_greeted = False
     _is_bulk = False
+    _last = b""
+    _dropped_octets = 0
 
     def __init__(self, chal: Any = None, contextFactory: Any = None) -> None:  # noqa: N803
         """
@@ -104,15 +108,16 @@ class GatewayESMTP(SessionDriver, ESMTP):
             settings = msgspec.structs.replace(settings, hostname=hostname)
         self._owner = owner
         self._address = peer_address(transport)
+        self._port = peer_port(transport)
         self._session_id = owner.new_session_id()
         self._deadlines = Deadlines(settings, owner.seconds())
         self._reception = self._choose_reception()
         if isinstance(self._reception, StockReception):
             settings = msgspec.structs.replace(settings, extensions=stock_extensions(settings.extensions))
         self._session = self._make_session(settings)
-        refusal = owner.enter(self, self._address)
+        refusal = owner.enter(self)
         if refusal is not None:
-            self._turn_away(refusal)
+            self.turn_away(refusal)
             return
         if self._address and ITCPTransport.providedBy(transport):
             # Otherwise each reply waits for the acknowledgement of the one before.
@@ -121,13 +126,7 @@ class GatewayESMTP(SessionDriver, ESMTP):
         self._has_producer = True
         if not owner.sweeps:
             self.setTimeout(self.timeout)
-        if not self._session.facts.tls_active:
-            self._greet()
-            return
-        self.startedTLS = True
-        self._deadlines.handshake(owner.seconds())
-        if not ISSLTransport.providedBy(transport):
-            transport.startTLS(self.ctx)
+        self.open()
 
     def dataReceived(self, data: bytes) -> None:
         """Any piece of input. Whatever comes when the connection is ending is dropped."""
@@ -135,12 +134,19 @@ class GatewayESMTP(SessionDriver, ESMTP):
             return
         if not self._owner.sweeps:
             self.resetTimeout()
+        if self.stage is not Stage.OPEN:
+            self.early_input(data)
+            return
+        self._last = data[-len(_QUIT) :]
         session = self._session
         session.receive(data)
         self.run()
         if session.phase is Phase.CONTENT:
-            self._deadlines.has_moved = True
-            if not self._is_bulk:
+            self._deadlines.content_octets += len(data)
+            if session.content_refusal is not None:
+                self._bound_dropped(len(data))
+            elif not self._is_bulk:
+                self._dropped_octets = 0
                 self._read_in_bulk(True)
         elif self._is_bulk:
             self._read_in_bulk(False)
@@ -150,12 +156,14 @@ class GatewayESMTP(SessionDriver, ESMTP):
         self.dataReceived(line + b"\r\n")
 
     def handshakeCompleted(self) -> None:
-        """TLS stands; a session that began with it is greeted now."""
+        """TLS stands; a session that began with it is greeted when the door says so."""
         self._deadlines.handshake_done()
         self._tls = tls_facts(self.transport)
         self._client = None
-        if not self._is_greeted and not self.is_over:
-            self._greet()
+        if not self.is_over:
+            self.offer_auth()
+            if self.stage is Stage.TLS:
+                self.knock()
 
     def readConnectionLost(self) -> None:  # noqa: N802 - Twisted's name
         """
@@ -166,11 +174,17 @@ class GatewayESMTP(SessionDriver, ESMTP):
         """
         # Nothing is read from here on, so nothing must be resumed: the transport would find the same end again.
         self.has_heard_all = True
+        if self._is_closing:
+            self.transport.loseConnection()
+            return
         self._deadlines.has_moved = True
-        self.run()
+        if self.stage in _UNSAID:
+            self.close()
+        else:
+            self.run()
 
     def writeConnectionLost(self) -> None:  # noqa: N802 - Twisted's name
-        """Never: our side is closed with the whole connection."""
+        """Our last reply is out, and the peer has only to let go."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """At any moment. An unfinished message is forgotten; nothing is reported to whoever still answers."""
@@ -179,6 +193,7 @@ class GatewayESMTP(SessionDriver, ESMTP):
         self._is_gone = True
         self._session.close()
         self.let_go()
+        self.leave_door()
         self._owner.leave(self)
         logout, self._onLogout = self._onLogout, None
         if logout is not None:
@@ -221,7 +236,7 @@ class GatewayESMTP(SessionDriver, ESMTP):
     def shut_down(self) -> None:
         """Take leave as soon as the client is not in the middle of something."""
         self._session.shut_down()
-        if self._is_greeted and not self.is_over:
+        if self.stage is Stage.OPEN and not self.is_over:
             self.run()
 
     def shut_down_now(self) -> None:
@@ -251,8 +266,12 @@ class GatewayESMTP(SessionDriver, ESMTP):
         if self.has_heard_all:
             return
         session = self._session
+        waits = session.is_owing or self.stage is not Stage.OPEN
         pause = (
-            self.is_held or self.is_unread or (session.is_owing and session.buffered_octets > _MAX_WAITING_OCTETS)
+            self.is_held
+            or self.is_unread
+            or self.is_slowed
+            or (waits and session.buffered_octets > _MAX_WAITING_OCTETS)
         ) and not self.is_over
         if pause is not self._is_paused:
             self._is_paused = pause
@@ -263,6 +282,12 @@ class GatewayESMTP(SessionDriver, ESMTP):
         if self._is_closing or self._is_gone:
             return
         self._is_closing = True
+        output = self._session.output
+        # Whoever has said QUIT and nothing behind it sends nothing more. Whoever never got in is not worth the wait,
+        # and may come in thousands.
+        is_soon_over = self.stage is not Stage.OPEN or (
+            bool(output) and output[-1].startswith(_BYE) and self._last.upper() == _QUIT
+        )
         self.flush()
         self.let_go()
         # TLS says goodbye in both directions: paused, it would never hear the answer.
@@ -273,7 +298,12 @@ class GatewayESMTP(SessionDriver, ESMTP):
         if self._has_producer:
             # It would keep TLS from closing.
             self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        transport = self.transport
+        if is_soon_over or self.has_heard_all or not isinstance(transport, Connection) or transport.TLS:
+            # TLS reads on by itself until the peer has said goodbye.
+            transport.loseConnection()
+        else:
+            transport.loseWriteConnection()
 
     def begin_tls(self) -> None:
         """What was written before goes out in clear text, everything else does not."""
@@ -288,18 +318,7 @@ class GatewayESMTP(SessionDriver, ESMTP):
         self._deadlines.handshake(self._owner.seconds())
         self.transport.startTLS(self.ctx)
 
-    def begin_auth(self, mechanism: str) -> PortalExchange | None:
-        """Of the user's challengers."""
-        for name, make_challenger in self.challengers.items():
-            if name.upper() == mechanism.encode("ascii"):
-                try:
-                    return PortalExchange(self, self.portal, make_challenger())
-                # It is the user's.
-                except Exception:  # noqa: BLE001
-                    _log.failure("can't begin {mechanism}", mechanism=mechanism)
-        return None
-
-    def adopt_login(self, login: tuple[Any, Any, Callable[[], None]]) -> None:
+    def adopt_login(self, login: PortalAnswer) -> None:
         """The avatar is the delivery from now on, as with Twisted's."""
         self._cbAnonymousAuthentication(login)
         self.authenticated = True
@@ -319,7 +338,8 @@ class GatewayESMTP(SessionDriver, ESMTP):
 
         One that has said all may be gone without our hearing of it, so its time runs on.
         """
-        return (self._session.is_owing or self.is_held) and not self.has_heard_all
+        is_ours = self._session.is_owing or self.is_held or self.is_slowed or self.stage is Stage.DOOR
+        return is_ours and not self.has_heard_all
 
     def _choose_reception(self) -> Reception:
         delivery = self.delivery
@@ -336,35 +356,24 @@ class GatewayESMTP(SessionDriver, ESMTP):
             message_size=settings.message_size,
             tls_available=self.canStartTLS and not is_secure,
             tls_active=is_secure,
-            mechanisms=tuple(name.decode("ascii").upper() for name in self.challengers),
         )
         return Session(session_rules(settings), extension_tables(settings.extensions), facts, self.publish_rejected)
-
-    def _greet(self) -> None:
-        self._is_greeted = True
-        if self._session.is_shutting_down:
-            self.publish_rejected("connect", replies.SHUTTING_DOWN, "")
-            self._time_out()
-            return
-        self._owner.publish(Connected(self.client()))
-        self._session.greet()
-        self.flush()
-
-    def _turn_away(self, refusal: Reply) -> None:
-        """At the door. Nothing can be said where TLS comes first."""
-        self.publish_rejected("connect", refusal, "")
-        if self._session.facts.tls_active:
-            self._session.close()
-        else:
-            self._session.turn_away(refusal)
-        self.close()
 
     def _time_out(self) -> None:
         """Its time is over, or ours."""
         session = self._session
-        if self._is_greeted:
+        if self.stage not in _UNSAID:
             session.turn_away(replies.SHUTTING_DOWN if session.is_shutting_down else replies.TIMED_OUT)
         self.close()
+
+    def _bound_dropped(self, size_octets: int) -> None:
+        """The reply to refused content belongs to its end, but not every client has one."""
+        session = self._session
+        limit, refusal = session.rules.message_size, session.content_refusal
+        self._dropped_octets += size_octets
+        if limit and refusal is not None and self._dropped_octets > limit + _MAX_DROPPED_OCTETS:
+            session.turn_away(refusal)
+            self.close()
 
     def _read_in_bulk(self, wanted: bool) -> None:
         transport = self.transport

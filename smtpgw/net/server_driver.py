@@ -13,10 +13,11 @@ unknown exception may be caught.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -26,13 +27,10 @@ from smtpgw.model.envelope import Client, TlsFacts
 from smtpgw.model.notice import Rejected
 from smtpgw.model.reply import Reply
 from smtpgw.model.verdict import Accept, Refuse, Verdict
-from smtpgw.net.server_auth import PortalExchange
 from smtpgw.net.server_owner import Owner
+from smtpgw.net.server_tarpit import Tarpit
 from smtpgw.smtp import replies
 from smtpgw.smtp.events import (
-    AuthAborted,
-    AuthAsked,
-    AuthResponse,
     ContentRead,
     DataAsked,
     MailAsked,
@@ -46,6 +44,9 @@ _log = Logger()
 _SESSION = "session"
 """Name of the check in notices of what the session itself refused."""
 
+_MOST_NOTES = 20
+"""Of the rules on one message."""
+
 
 class SessionDriver:
     """
@@ -53,6 +54,7 @@ class SessionDriver:
 
     :ivar is_held: the intake has asked for a pause.
     :ivar is_unread: the client does not read our replies.
+    :ivar is_slowed: our reply waits on purpose, and what comes behind it.
     :ivar has_heard_all: the client has closed its side: what it sent is answered, then the connection is closed.
     :ivar is_over: the connection is ending, or gone.
     """
@@ -65,14 +67,21 @@ class SessionDriver:
     _client: Client | None = None
     _tls: TlsFacts | None = None
     _identity: str | None = None
+    _mechanism: str = ""
+    _port: int = 0
+    _given_helo: str = ""
+    _name: str | None = None
+    _notes: tuple[str, ...] = ()
     _waiting: Deferred[Any] | None = None
     _intake: Intake | None = None
     _has_resumed: bool = False
     _transactions: int = 0
-    _exchange: PortalExchange | None = None
     _is_running: bool = False
+    _tarpit: Tarpit | None = None
+    _slow_call: IDelayedCall | None = None
     is_held: bool = False
     is_unread: bool = False
+    is_slowed: bool = False
     has_heard_all: bool = False
     is_over: bool = False
 
@@ -98,14 +107,6 @@ class SessionDriver:
         """Write the output, then begin the handshake."""
         raise NotImplementedError
 
-    def begin_auth(self, mechanism: str) -> PortalExchange | None:
-        """``None``: there is no such mechanism after all, or it can't begin."""
-        raise NotImplementedError
-
-    def adopt_login(self, login: tuple[Any, Any, Callable[[], None]]) -> None:
-        """Somebody has logged in."""
-        raise NotImplementedError
-
     # --- What the protocol calls ---
 
     def run(self) -> None:
@@ -115,17 +116,22 @@ class SessionDriver:
         self._is_running = True
         session = self._session
         try:
-            while not (self.is_held or self.is_unread or self.is_over):
+            actions = self.actions
+            while not (self.is_held or self.is_unread or self.is_slowed or self.is_over):
                 event = session.step()
+                if self._tarpit is not None:
+                    self._slow_down(self._tarpit.wait(session.errors, 0))
                 if event is None:
                     break
-                _ACTIONS[type(event)](self, event)
+                actions[type(event)](self, event)
         finally:
             self._is_running = False
-        if session.output:
+        if session.output and not self.is_slowed:
             self.flush()
         self.pace()
-        if self.has_heard_all and not (session.is_owing or self.is_held or self.is_unread or self.is_over):
+        if self.has_heard_all and not (
+            session.is_owing or self.is_held or self.is_unread or self.is_slowed or self.is_over
+        ):
             self.close()
 
     def let_go(self) -> None:
@@ -136,9 +142,9 @@ class SessionDriver:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.cancel()
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.abort()
+        slow, self._slow_call = self._slow_call, None
+        if slow is not None:
+            slow.cancel()
 
     def publish_rejected(self, stage: str, answer: Reply, subject: str) -> None:
         """Tell of what the session or a limit has refused."""
@@ -151,13 +157,15 @@ class SessionDriver:
             session = self._session
             client = self._client = Client(
                 self._address,
-                session.helo,
+                self._given_helo or session.helo,
                 self._protocol_word("ESMTP" if session.is_extended else "SMTP"),
                 self._tls,
                 self._identity,
-                None,
+                self._name,
                 self._owner.listener,
                 self._session_id,
+                self._port,
+                self._mechanism,
             )
         return msgspec.structs.replace(client, protocol=self._protocol_word("UTF8SMTP")) if smtputf8 else client
 
@@ -177,7 +185,7 @@ class SessionDriver:
             self._failed("mail")
             return
         if type(verdict) is Accept:
-            self._session.accept()
+            self._accepted(verdict, "mail")
         else:
             self._answered(verdict, "mail", path_text(mail.reverse_path))
 
@@ -189,22 +197,32 @@ class SessionDriver:
             self._failed("rcpt")
             return
         if type(verdict) is Accept:
-            self._session.accept()
+            self._accepted(verdict, "rcpt")
         else:
             self._answered(verdict, "rcpt", str(event.recipient.mailbox))
 
     def _answered(self, verdict: Verdict | Awaitable[Verdict], stage: str, subject: str) -> None:
         if isinstance(verdict, Refuse):
             self._owner.publish(Rejected(self.client(), stage, verdict, subject))
+            if self._tarpit is not None:
+                # What was answered before does not wait.
+                self.flush()
+                self._slow_down(self._tarpit.wait(self._session.errors, 1))
             self._session.refuse(verdict.reply)
         elif isinstance(verdict, Accept):
-            self._session.accept()
+            self._accepted(verdict, stage)
         else:
             waiting = verdict if isinstance(verdict, Deferred) else Deferred.fromCoroutine(_result_of(verdict))
             self._waiting = waiting
             waiting.addCallbacks(self._decided, self._undecided, callbackArgs=(stage, subject), errbackArgs=(stage,))
             # What goes wrong after that is not the reception's trouble: the connection has lost its way.
             waiting.addErrback(self._broken)
+
+    def _accepted(self, verdict: Accept, stage: str) -> None:
+        known = () if stage == "mail" else self._notes
+        # Bounded, and each once: a thousand recipients have the same few.
+        self._notes = tuple(dict.fromkeys(known + verdict.notes))[:_MOST_NOTES]
+        self._session.accept()
 
     def _decided(self, verdict: Any, stage: str, subject: str) -> None:
         self._waiting = None
@@ -242,8 +260,9 @@ class SessionDriver:
 
     def _data_asked(self, event: DataAsked) -> None:
         envelope = event.envelope
+        client = msgspec.structs.replace(self.client(envelope.smtputf8), notes=self._notes)
         try:
-            intake = self._reception.begin(self.client(envelope.smtputf8), envelope, self._resume)
+            intake = self._reception.begin(client, envelope, self._resume)
         except Exception:  # noqa: BLE001
             self._failed("data")
             return
@@ -314,66 +333,31 @@ class SessionDriver:
             self.close()
         else:
             self._identity = None
+            self._mechanism = ""
             self._client = None
             self.begin_tls()
 
-    # --- AUTH ---
+    # --- Waiting on purpose ---
 
-    def send_challenge(self, octets: bytes) -> None:
-        """Called by the exchange."""
-        self._session.challenge(octets)
+    def _slow_down(self, seconds: float) -> None:
+        """Nothing is said or read for so long. The timer is one of the few; only clients that misbehave have it."""
+        if seconds and not self.is_slowed:
+            self.is_slowed = True
+            self._slow_call = self._owner.call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._slow_call = None
+        self.is_slowed = False
         self.run()
 
-    def logged_in(self, login: tuple[Any, Any, Callable[[], None]], identity: str) -> None:
-        """Called by the exchange."""
-        self._exchange = None
-        try:
-            self.adopt_login(login)
-        except Exception:  # noqa: BLE001
-            self._failed("auth")
-        else:
-            self._identity = identity
-            self._client = None
-            self._session.authenticated()
-        self.run()
-
-    def login_refused(self, answer: Reply, failure: Failure | None) -> None:
-        """Called by the exchange."""
-        self._exchange = None
-        if failure is not None:
-            _log.failure("trouble with auth of session {sid}", failure=failure, sid=self._session_id)
-        self._session.refuse(answer)
-        self.run()
-
-    def _auth_asked(self, event: AuthAsked) -> None:
-        self._exchange = exchange = self.begin_auth(event.mechanism)
-        if exchange is None:
-            self._session.refuse(replies.TROUBLE)
-        else:
-            exchange.begin(event.initial)
-
-    def _auth_response(self, event: AuthResponse) -> None:
-        exchange = self._exchange
-        assert exchange is not None
-        exchange.respond(event.response)
-
-    def _auth_aborted(self, event: AuthAborted) -> None:
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.abort()
-
-
-_ACTIONS: dict[type, Callable[[Any, Any], None]] = {
-    MailAsked: SessionDriver._mail_asked,
-    RcptAsked: SessionDriver._rcpt_asked,
-    DataAsked: SessionDriver._data_asked,
-    ContentRead: SessionDriver._content_read,
-    Signal: SessionDriver._signalled,
-    AuthAsked: SessionDriver._auth_asked,
-    AuthResponse: SessionDriver._auth_response,
-    AuthAborted: SessionDriver._auth_aborted,
-}
-"""What is done about each kind of event."""
+    actions: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        MailAsked: _mail_asked,
+        RcptAsked: _rcpt_asked,
+        DataAsked: _data_asked,
+        ContentRead: _content_read,
+        Signal: _signalled,
+    }
+    """What is done about each kind of event."""
 
 
 async def _result_of(awaitable: Awaitable[Verdict]) -> Verdict:

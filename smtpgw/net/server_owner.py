@@ -1,7 +1,12 @@
 """What a server protocol needs from whoever made it."""
 
+from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.interfaces import IDelayedCall
+
+from smtpgw.boundaries.auth import Authenticator
+from smtpgw.boundaries.reception import Door
 from smtpgw.model.notice import Notice
 from smtpgw.model.reply import Reply
 from smtpgw.net.server_settings import ServerSettings
@@ -14,14 +19,26 @@ class Owner:
     :ivar settings: of the listener.
     :ivar listener: its name, for logs and metrics.
     :ivar sweeps: it calls ``sweep`` of its protocols about every second. Otherwise each has a timer of its own.
+    :ivar door: asked before the banner.
+    :ivar authenticator: for AUTH behind TLS.
     """
 
     settings: ServerSettings
     listener: str = ""
     sweeps: bool = False
+    door: Door | None = None
+    authenticator: Authenticator | None = None
 
-    def enter(self, protocol: Any, address: str) -> Reply | None:
+    def enter(self, protocol: Any) -> Reply | None:
         """A connection was made. The reply says why it can't stay; it must ``leave`` all the same."""
+        raise NotImplementedError
+
+    def claim(self, protocol: Any, address: str) -> Reply | None:
+        """
+        It is known for whom the connection is; with another address than before it has changed hands.
+
+        The reply says why it can't stay.
+        """
         raise NotImplementedError
 
     def leave(self, protocol: Any) -> None:
@@ -40,6 +57,10 @@ class Owner:
         """Of a clock for deadlines."""
         raise NotImplementedError
 
+    def call_later(self, seconds: float, function: Callable[[], None]) -> IDelayedCall:
+        """For the few connections that are kept waiting on purpose."""
+        raise NotImplementedError
+
 
 class SoleOwner(Owner):
     """For a protocol that was made by hand or by another factory: no limits across connections, nobody listens."""
@@ -47,7 +68,11 @@ class SoleOwner(Owner):
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
 
-    def enter(self, protocol: Any, address: str) -> Reply | None:
+    def enter(self, protocol: Any) -> Reply | None:
+        """Always."""
+        return None
+
+    def claim(self, protocol: Any, address: str) -> Reply | None:
         """Always."""
         return None
 

@@ -3,7 +3,11 @@
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 
+from OpenSSL import SSL
+
 from smtpgw.model.envelope import TlsFacts
+from smtpgw.net.server_certificate import subjects_of
+from smtpgw.net.server_tls import verified_certificate
 
 
 def peer_address(transport: Any) -> str:
@@ -25,7 +29,17 @@ def peer_address(transport: Any) -> str:
     return host if mapped is None else str(mapped)
 
 
+def peer_port(transport: Any) -> int:
+    """The peer's TCP port; 0 where there is none."""
+    port = getattr(transport.getPeer(), "port", 0)
+    return port if isinstance(port, int) else 0
+
+
 def tls_facts(transport: Any) -> TlsFacts:
-    """Of a transport whose handshake is done. Client certificates are not asked for, so nothing is verified."""
+    """Of a transport whose handshake is done."""
     connection = transport.getHandle()
-    return TlsFacts(connection.get_protocol_version_name(), connection.get_cipher_name() or "")
+    version, cipher = connection.get_protocol_version_name(), connection.get_cipher_name() or ""
+    certificate = verified_certificate(connection) if isinstance(connection, SSL.Connection) else None
+    if certificate is None:
+        return TlsFacts(version, cipher)
+    return TlsFacts(version, cipher, verified=True, subjects=subjects_of(certificate))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from smtpgw.model.outcome import Relayed
 from smtpgw.model.route import TlsNeed
-from smtpgw.net.tls import self_signed, server_context
+from smtpgw.net.server_certificate import self_signed
+from smtpgw.net.server_tls import server_context
 from tests.net.rude_servers import LoopbackCase, Owner, RudeHost
 from tests.smtp.test_conversation import make_job
 

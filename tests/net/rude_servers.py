@@ -15,7 +15,8 @@ from smtpgw.model.route import Hop, TlsNeed
 from smtpgw.net import client_deadlines
 from smtpgw.net.client_link import RelayLink
 from smtpgw.net.dialer import TcpDialer
-from smtpgw.net.tls import RelayTls, ServerTls
+from smtpgw.net.server_tls import ServerTls
+from smtpgw.net.tls import RelayTls
 from smtpgw.smtp.conversation_terms import RelaySettings
 from tests.smtp.test_conversation import Receiver
 

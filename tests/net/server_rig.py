@@ -45,7 +45,7 @@ class Rig:
     :ivar notices: all that was published.
     """
 
-    def __init__(self, reception=None, *, tls_context=None, **settings):
+    def __init__(self, reception=None, *, tls_context=None, door=None, authenticator=None, **settings):
         self.clock = Clock()
         self.reception = MemoryReception() if reception is None else reception
         self.notices: list[Notice] = []
@@ -56,6 +56,8 @@ class Rig:
             tls_context=tls_context,
             publish=self.notices.append,
             listener="tcp:25",
+            door=door,
+            authenticator=authenticator,
         )
         self.factory.doStart()
 

@@ -133,10 +133,21 @@ class DeadlineTests(SynchronousTestCase):
         client = rig.connect().greet()
         client.send(_ONE + b"DATA\r\n")
         for _ in range(98):
-            client.protocol.dataReceived(b"x")
+            client.protocol.dataReceived(b"x" * 10)
             rig.clock.advance(1)
         self.assertEqual(client.said(), b"")
         for _ in range(4):
+            client.protocol.dataReceived(b"x" * 10)
+            rig.clock.advance(1)
+        self.assertEqual(client.said()[:10], b"421 4.4.2 ")
+        self.assertTrue(rig.reception.intakes[0].is_abandoned)
+
+    def test_dripping_content(self):
+        """Content that comes octet by octet is as good as silence."""
+        rig = Rig(idle_timeout_seconds=10)
+        client = rig.connect().greet()
+        client.send(_ONE + b"DATA\r\n")
+        for _ in range(12):
             client.protocol.dataReceived(b"x")
             rig.clock.advance(1)
         self.assertEqual(client.said()[:10], b"421 4.4.2 ")

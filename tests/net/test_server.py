@@ -23,6 +23,7 @@ from tests.clauses import holds
 from tests.dialogues.certificate import server_options
 from tests.dialogues.test_dialogues import LineClient
 from tests.net.server_rig import AbortingTransport, Rig
+from tests.net.test_server_half_closed import HalfClosingClient
 from tests.smtp.fakes import MemoryReception
 
 _ONE = b"MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\n"
@@ -182,6 +183,64 @@ class EndTests(SynchronousTestCase):
         rig.clock.pump([1] * 6)
         self.assertTrue(client.transport.is_reading)
         self.assertTrue(client.transport.disconnecting)
+
+    def test_refused_content_without_end(self):
+        """Content that is refused is read for its end, but not for ever: then the refusal is said, and it is over."""
+        rig = Rig(message_size=1000, closing_seconds=3)
+        client = rig.connect().greet()
+        client.send(_ONE + b"DATA\r\n" + b"x" * 1001)
+        for _ in range(15):
+            self.assertEqual(client.send(b"x" * 65536), b"")
+        self.assertFalse(client.transport.disconnecting)
+        self.assertEqual(client.send(b"x" * 131072)[:10], b"552 5.3.4 ")
+        self.assertTrue(client.transport.disconnecting)
+        self.assertEqual(client.send(b"\r\n.\r\nNOOP\r\n"), b"")
+        rig.clock.pump([1] * 4)
+        self.assertTrue(client.transport.is_aborted)
+
+    def test_refused_content_with_an_end(self):
+        """The next message has all its room again."""
+        rig = Rig(message_size=1000)
+        client = rig.connect().greet()
+        for _ in range(4):
+            client.send(_ONE + b"DATA\r\n")
+            client.send(b"x" * 700_000)
+            self.assertEqual(client.send(b"\r\n.\r\n")[:10], b"552 5.3.4 ")
+        self.assertIn(b"250 2.0.0 Ok: queued", client.send(_ONE + b"DATA\r\n.\r\n"))
+
+
+class LingerTests(TestCase):
+    """The last reply arrives, whatever the client is still sending."""
+
+    timeout = 20
+
+    async def hold(self, octets, **settings):
+        """All that a client gets that sends on until it has sent all, and sees no reset."""
+        factory = GatewayFactory(MemoryReception(), ServerSettings(hostname="mx.example", **settings), reactor)
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        client = await connectProtocol(
+            TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), HalfClosingClient()
+        )
+        client.transport.write(octets)
+        await client.gone
+        self.assertTrue(client.reason.check(ConnectionDone), client.reason)
+        await port.stopListening()
+        await factory.drain()
+        return client.buffer
+
+    async def test_behind_quit(self):
+        """Megabytes behind QUIT do not turn its reply into a reset."""
+        self.assertTrue((await self.hold(b"QUIT\r\n" + b"NOOP\r\n" * 500_000)).endswith(b"221 2.0.0 Bye\r\n"))
+
+    async def test_behind_too_many_errors(self):
+        """Nor behind the last straw."""
+        said = await self.hold(b"EHLO c\r\n" + b"WHAT\r\n" * 500_000)
+        self.assertTrue(said.endswith(b"421 4.7.0 Too many errors\r\n"))
+
+    async def test_endless_content(self):
+        """Nor when refused content does not end."""
+        said = await self.hold(b"EHLO c\r\n" + _ONE + b"DATA\r\n" + b"x" * 4_000_000, message_size=1000)
+        self.assertIn(b"552 5.3.4 ", said)
 
 
 class UnixTests(TestCase):

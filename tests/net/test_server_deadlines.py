@@ -3,6 +3,7 @@
 # Wrong types are handed in on purpose, and boundaries replaced.
 # mypy: no-check-untyped-defs
 
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.net.server_deadlines import Deadlines, Due
@@ -14,6 +15,7 @@ _SETTINGS = ServerSettings(
     session_timeout_seconds=100,
     handshake_timeout_seconds=5,
     closing_seconds=3,
+    proxy_timeout_seconds=2,
 )
 
 
@@ -33,6 +35,35 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertIsNone(self.due(10))
         self.assertIsNone(self.due(19.5))
         self.assertIs(self.due(20), Due.LEAVE)
+
+    def test_content(self):
+        """Content is progress once it comes fast enough: so much in the time that a silent client has."""
+        self.deadlines.content_octets = 100
+        self.assertIsNone(self.due(9))
+        self.assertEqual(self.deadlines.content_octets, 0)
+        self.assertIsNone(self.due(18.5))
+        self.assertIs(self.due(19), Due.LEAVE)
+
+    def test_dripping_content(self):
+        """Less than that is none."""
+        for now in range(1, 10):
+            self.deadlines.content_octets += 9
+            self.assertIsNone(self.due(now))
+        self.assertIs(self.due(10), Due.LEAVE)
+
+    def test_any_rate(self):
+        """Without a slowest rate every octet counts, and nothing still is nothing."""
+        self.deadlines = Deadlines(structs.replace(_SETTINGS, content_octets_per_second=0), 0)
+        self.deadlines.content_octets = 1
+        self.assertIsNone(self.due(9))
+        self.assertIsNone(self.due(18))
+        self.assertIs(self.due(19), Due.LEAVE)
+
+    def test_proxy_header(self):
+        """A proxy's header has a time of its own."""
+        self.deadlines.proxy_header(0)
+        self.assertIsNone(self.due(1.9))
+        self.assertIs(self.due(2), Due.ABORT)
 
     def test_session(self):
         """Moving does not help for ever."""

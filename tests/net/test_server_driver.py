@@ -3,12 +3,14 @@
 # Wrong types are handed in on purpose, and boundaries replaced.
 # mypy: no-check-untyped-defs
 
+from ipaddress import ip_network
+
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.model.notice import Rejected
 from smtpgw.model.reply import reply
-from smtpgw.model.verdict import ACCEPT, Refuse
+from smtpgw.model.verdict import ACCEPT, Accept, Refuse
 from tests.clauses import holds
 from tests.net.server_rig import Rig
 from tests.smtp.fakes import NO_RELAY, QUEUED
@@ -57,6 +59,28 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(
             client.send(_ONE + b"NOOP\r\n"), b"250 2.1.0 Ok\r\n550 5.7.1 Relaying denied\r\n250 2.0.0 Ok\r\n"
         )
+
+    def test_notes(self):
+        """What the rules remark goes in with the message: each once, and none of the transaction before."""
+        rig = Rig()
+        late = Deferred()
+        rig.reception.on_mail = lambda mail: late if mail.reverse_path.local == "late" else Accept(("mail",))
+        rig.reception.on_rcpt = lambda recipient: Accept(("rcpt", recipient.mailbox.local))
+        client = rig.connect().greet()
+        client.send(b"MAIL FROM:<late@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n")
+        late.callback(Accept(("late",)))
+        client.send(b".\r\n" + _MESSAGE)
+        notes = [message.client.notes for message in rig.reception.messages]
+        self.assertEqual(notes, [("late", "rcpt", "b", "c"), ("mail", "rcpt", "b")])
+
+    def test_many_notes(self):
+        """A thousand recipients make no thousand remarks."""
+        rig = Rig(recipients=1000)
+        rig.reception.on_rcpt = lambda recipient: Accept((recipient.mailbox.local,))
+        client = rig.connect().greet()
+        recipients = b"".join(b"RCPT TO:<r%d@y>\r\n" % number for number in range(1000))
+        client.send(b"MAIL FROM:<a@x>\r\n" + recipients + b"DATA\r\n.\r\n")
+        self.assertEqual(len(rig.reception.messages[0].client.notes), 20)
 
     def test_rset_behind_a_slow_recipient(self):
         """The recipient belongs to the transaction that RSET ends, not to the next one."""
@@ -200,3 +224,71 @@ class ClientTests(SynchronousTestCase):
             [(c.helo, c.protocol) for c, _ in rig.reception.mails],
             [("c", "SMTP"), ("d", "ESMTP"), ("d", "UTF8SMTP"), ("d", "ESMTP")],
         )
+
+
+class TarpitTests(SynchronousTestCase):
+    """Refusals take their time, and cost nothing while they do."""
+
+    def start(self, **settings):
+        self.rig = Rig(tarpit_seconds=2, **settings)
+        self.rig.reception.on_rcpt = lambda recipient: NO_RELAY if recipient.mailbox.local == "no" else ACCEPT
+        return self.rig.connect().greet()
+
+    def test_refused_recipient(self):
+        """What was answered before goes out at once; the refusal waits, and what is behind it is not read."""
+        client = self.start()
+        self.assertEqual(client.send(b"MAIL FROM:<a@x>\r\nRCPT TO:<no@y>\r\nRCPT TO:<b@y>\r\n"), b"250 2.1.0 Ok\r\n")
+        self.assertFalse(client.transport.is_reading)
+        self.rig.clock.advance(1.9)
+        self.assertEqual(client.said(), b"")
+        self.rig.clock.advance(0.2)
+        self.assertEqual([line[:3] for line in client.said().splitlines()], [b"550", b"250"])
+        self.assertTrue(client.transport.is_reading)
+
+    def test_growing(self):
+        """The second one waits twice as long; bad commands count as well."""
+        client = self.start()
+        self.assertEqual(client.send(b"WHAT\r\n"), b"")
+        self.rig.clock.advance(2)
+        self.assertEqual(client.said()[:4], b"500 ")
+        self.assertEqual(client.send(b"MAIL FROM:<a@x>\r\nRCPT TO:<no@y>\r\n")[:4], b"250 ")
+        self.rig.clock.pump([1] * 3)
+        self.assertEqual(client.said(), b"")
+        self.rig.clock.advance(1)
+        self.assertEqual(client.said()[:4], b"550 ")
+
+    def test_late_refusal(self):
+        """Also when the check takes its time."""
+        slow = Deferred()
+        client = self.start()
+        self.rig.reception.on_mail = lambda _: slow
+        client.send(b"MAIL FROM:<a@x>\r\n")
+        slow.callback(NO_RELAY)
+        self.assertEqual(client.said(), b"")
+        self.rig.clock.advance(2)
+        self.assertEqual(client.said()[:4], b"550 ")
+
+    def test_no_deadline(self):
+        """The client's time does not run, and its patience ends with the connection: no timer stays behind."""
+        client = self.start(idle_timeout_seconds=1)
+        client.send(b"MAIL FROM:<a@x>\r\nRCPT TO:<no@y>\r\n")
+        self.rig.clock.pump([0.5] * 3)
+        self.assertFalse(client.transport.disconnecting)
+        client.lose()
+        self.rig.clock.pump([1] * 3)
+        self.assertEqual(self.rig.clock.getDelayedCalls(), [])
+
+    def test_half_closed(self):
+        """A client that has said all hears all."""
+        client = self.start()
+        client.send(b"MAIL FROM:<a@x>\r\nRCPT TO:<no@y>\r\nNOOP\r\n")
+        client.protocol.readConnectionLost()
+        self.assertFalse(client.transport.disconnecting)
+        self.rig.clock.advance(2)
+        self.assertEqual([line[:3] for line in client.said().splitlines()], [b"550", b"250"])
+        self.assertTrue(client.transport.disconnecting)
+
+    def test_trusted(self):
+        """Clients that are known are not slowed down."""
+        client = self.start(trusted_networks=(ip_network("192.0.2.0/24"),))
+        self.assertIn(b"550 ", client.send(b"MAIL FROM:<a@x>\r\nRCPT TO:<no@y>\r\n"))

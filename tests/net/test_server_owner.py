@@ -15,7 +15,8 @@ class SoleOwnerTests(SynchronousTestCase):
     def test_lets_in(self):
         """Nothing is counted, nothing is told."""
         owner = SoleOwner(ServerSettings(hostname="mx"))
-        self.assertIsNone(owner.enter(None, "192.0.2.1"))
+        self.assertIsNone(owner.enter(None))
+        self.assertIsNone(owner.claim(None, "192.0.2.1"))
         owner.leave(None)
         owner.publish(None)
         self.assertEqual((owner.new_session_id(), owner.seconds(), owner.sweeps), ("", 0.0, False))
@@ -29,6 +30,7 @@ class OwnerTests(SynchronousTestCase):
         owner = Owner()
         for call in (owner.new_session_id, owner.seconds):
             self.assertRaises(NotImplementedError, call)
-        for call in (owner.leave, owner.publish):
+        for call in (owner.leave, owner.publish, owner.enter):
             self.assertRaises(NotImplementedError, call, None)
-        self.assertRaises(NotImplementedError, owner.enter, None, "")
+        self.assertRaises(NotImplementedError, owner.claim, None, "")
+        self.assertRaises(NotImplementedError, owner.call_later, 1, None)

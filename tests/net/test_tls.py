@@ -1,19 +1,15 @@
-"""Certificates and keys are read once, with clear words when they can't be."""
+"""Certificates of next hops are checked, with clear words for what is wrong."""
 
 import contextlib
-import datetime as dt
 from pathlib import Path
-from unittest import skipIf
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from OpenSSL import SSL
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.net.tls import RelayTls, TlsTrouble, facts_of, self_signed, server_context
+from smtpgw.net.server_certificate import self_signed
+from smtpgw.net.server_tls import server_context
+from smtpgw.net.tls import RelayTls, TlsTrouble, facts_of
 
 
 def shake_hands(client: SSL.Connection, server: SSL.Connection) -> None:
@@ -26,95 +22,6 @@ def shake_hands(client: SSL.Connection, server: SSL.Connection) -> None:
                 one.do_handshake()
             with contextlib.suppress(SSL.WantReadError):
                 other.bio_write(one.bio_read(65536))
-
-
-class ServerContextTests(SynchronousTestCase):
-    """Our own certificate."""
-
-    def setUp(self) -> None:
-        self.folder = self.mktemp()
-        Path(self.folder).mkdir()
-        self.certificate, self.key = self_signed("mx.example.com", self.folder)
-
-    def trouble(self, certificate: str, key: str, minimum: str = "1.2") -> str:
-        """The words about what can't be used."""
-        text = str(self.assertRaises(TlsTrouble, server_context, certificate, key, minimum))
-        self.assertNotIn("\n", text)
-        return text
-
-    def write(self, content: bytes) -> str:
-        """A file with some content."""
-        path = Path(self.folder) / "other.pem"
-        path.write_bytes(content)
-        return str(path)
-
-    def test_missing(self) -> None:
-        """A file that isn't there is named."""
-        self.assertEqual(self.trouble("/no/such/file", self.key), "/no/such/file: No such file or directory")
-        self.assertEqual(self.trouble(self.certificate, "/no/such/file"), "/no/such/file: No such file or directory")
-        self.assertIn("Is a directory", self.trouble(self.folder, self.key))
-
-    def test_garbage(self) -> None:
-        """A file that holds something else is named."""
-        for content in [b"", b"hello", b"\xff\x00", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]:
-            other = self.write(content)
-            self.assertEqual(self.trouble(other, self.key), f"{other}: no certificate in PEM form")
-            self.assertEqual(self.trouble(self.certificate, other), f"{other}: no private key in PEM form")
-
-    def test_swapped(self) -> None:
-        """The key in place of the certificate."""
-        self.assertIn("no certificate", self.trouble(self.key, self.key))
-        self.assertIn("no private key", self.trouble(self.certificate, self.certificate))
-
-    def test_mismatch(self) -> None:
-        """A key of another certificate, of the same kind and of another one."""
-        keys: list[PrivateKeyTypes] = [ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()]
-        for key in keys:
-            other = self.write(
-                key.private_bytes(
-                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-                )
-            )
-            self.assertEqual(
-                self.trouble(self.certificate, other), f"{other}: not the key of the certificate in {self.certificate}"
-            )
-
-    def test_encrypted(self) -> None:
-        """An encrypted key is refused at once; nobody is asked for its passphrase."""
-        other = self.write(
-            ec.generate_private_key(ec.SECP256R1()).private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.BestAvailableEncryption(b"secret"),
-            )
-        )
-        self.assertIn("the key is encrypted", self.trouble(self.certificate, other))
-
-    def test_minimum(self) -> None:
-        """Versions that aren't safe are no minimum."""
-        for minimum in ["1.0", "1.1", "ssl3", ""]:
-            self.assertIn("1.2 or 1.3", self.trouble(self.certificate, self.key, minimum))
-
-    def test_minimum_holds(self) -> None:
-        """With a minimum of 1.3 a client that only knows 1.2 gets no connection."""
-        server = server_context(self.certificate, self.key, "1.3").serverConnectionForTLS(None)  # type: ignore[arg-type]
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_max_proto_version(SSL.TLS1_2_VERSION)
-        self.assertRaises(SSL.Error, shake_hands, SSL.Connection(context, None), server)
-
-    @skipIf(not hasattr(Path, "chmod"), "no file modes")
-    def test_key_is_private(self) -> None:
-        """The key that we make is for us alone."""
-        self.assertEqual(Path(self.key).stat().st_mode & 0o077, 0)
-
-    def test_self_signed(self) -> None:
-        """Names and addresses stand where clients look for them."""
-        for name in ["mx.example.com", "127.0.0.1"]:
-            path, _ = self_signed(name, self.folder)
-            certificate = x509.load_pem_x509_certificate(Path(path).read_bytes())
-            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            self.assertEqual([str(one.value) for one in names], [name])
-            self.assertGreater(certificate.not_valid_after_utc, dt.datetime(2045, 1, 1, tzinfo=dt.UTC))
 
 
 class VerificationTests(SynchronousTestCase):
