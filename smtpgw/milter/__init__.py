@@ -1,0 +1,1 @@
+"""The milter protocol, from the mail server's side, without I/O."""
