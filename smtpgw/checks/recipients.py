@@ -7,7 +7,7 @@ always exists (section 4.5.1). Says nothing about other domains: :mod:`smtpgw.ch
 
 from collections.abc import Awaitable
 
-from smtpgw.model.domains import LocalDomains, LookupTrouble, RecipientLookup, canonical_local
+from smtpgw.model.domains import LocalDomains, LookupTrouble, RecipientLookup, canonical_domain, canonical_local
 from smtpgw.model.envelope import Client, MailFrom, Recipient
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import ACCEPT, Accept, Refuse, Verdict
@@ -45,28 +45,32 @@ class Recipients:
             return self._unknown if _ROUTING.intersection(mailbox.local) else ACCEPT
         if isinstance(known, frozenset):
             return ACCEPT if any(local in known for local in candidates) else self._unknown
-        return self._look_up(known, candidates)
+        return self._look_up(known, canonical_domain(mailbox.domain), candidates)
 
-    def _look_up(self, lookup: RecipientLookup, candidates: tuple[str, ...]) -> Verdict | Awaitable[Verdict]:
+    def _look_up(
+        self, lookup: RecipientLookup, domain: str, candidates: tuple[str, ...]
+    ) -> Verdict | Awaitable[Verdict]:
         for index, local in enumerate(candidates):
             try:
-                known = lookup(local)
+                known = lookup(local, domain)
             except (LookupTrouble, OSError) as trouble:
                 return self._trouble(trouble)
             if not isinstance(known, bool):
-                return self._wait(known, lookup, candidates[index + 1 :])
+                return self._wait(known, lookup, domain, candidates[index + 1 :])
             if known:
                 return ACCEPT
         return self._unknown
 
-    async def _wait(self, awaited: Awaitable[bool], lookup: RecipientLookup, candidates: tuple[str, ...]) -> Verdict:
+    async def _wait(
+        self, awaited: Awaitable[bool], lookup: RecipientLookup, domain: str, candidates: tuple[str, ...]
+    ) -> Verdict:
         try:
             known = await awaited
         except (LookupTrouble, OSError) as trouble:
             return self._trouble(trouble)
         if known:
             return ACCEPT
-        verdict = self._look_up(lookup, candidates)
+        verdict = self._look_up(lookup, domain, candidates)
         return verdict if isinstance(verdict, (Accept, Refuse)) else await verdict
 
     def _trouble(self, trouble: Exception) -> Refuse:

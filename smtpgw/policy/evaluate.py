@@ -8,12 +8,17 @@ for good.
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from smtpgw.boundaries.checks import ContentCheck, MailCheck, RcptCheck
+from smtpgw.boundaries.checks import ConnectCheck, ContentCheck, MailCheck, RcptCheck
 from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.verdict import ACCEPT, Accept, Refuse, Verdict
 
 Ask = Callable[..., Verdict | Awaitable[Verdict]]
 """A check's method, bound."""
+
+
+def evaluate_connect(checks: Sequence[ConnectCheck], client: Client) -> Verdict | Awaitable[Verdict]:
+    """What the checks of a connection say."""
+    return evaluate([check.check_connect for check in checks], client)
 
 
 def evaluate_mail(checks: Sequence[MailCheck], client: Client, mail: MailFrom) -> Verdict | Awaitable[Verdict]:

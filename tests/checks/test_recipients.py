@@ -18,7 +18,7 @@ def make(recipients, subaddress="+"):
     return Recipients(LocalDomains([LocalDomain("ours.example", ROUTE, recipients, subaddress)]))
 
 
-def troubled(local):
+def troubled(local, domain):
     """A lookup that can't tell."""
     raise LookupTrouble(f"/etc/users: no {local}")
 
@@ -42,7 +42,7 @@ class RecipientsTests(CheckContract, SynchronousTestCase):
     def later(self, *known):
         """A check whose lookup must be waited for."""
 
-        async def lookup(local):
+        async def lookup(local, domain):
             return local in known
 
         return make(lookup)
@@ -100,7 +100,7 @@ class RecipientsTests(CheckContract, SynchronousTestCase):
         """A lookup is asked for the whole, then without the tag, in lower case, and answers at once if it can."""
         asked = []
 
-        def lookup(local):
+        def lookup(local, domain):
             asked.append(local)
             return local == "alice"
 
@@ -120,7 +120,7 @@ class RecipientsTests(CheckContract, SynchronousTestCase):
     def test_lookup_waits(self):
         """Nothing is decided before the answer is there."""
         answer: Deferred[bool] = Deferred()
-        verdict = make(lambda local: answer).check_rcpt(STRANGER, MAIL, recipient("alice", "ours.example"))
+        verdict = make(lambda local, domain: answer).check_rcpt(STRANGER, MAIL, recipient("alice", "ours.example"))
         waiting = Deferred.fromCoroutine(verdict)
         self.assertNoResult(waiting)
         answer.callback(True)
@@ -129,13 +129,13 @@ class RecipientsTests(CheckContract, SynchronousTestCase):
     def test_trouble(self):
         """While a lookup can't tell, the sender is asked to come back: nobody is refused for good."""
 
-        async def troubled_later(local):
+        async def troubled_later(local, domain):
             raise OSError(f"/etc/users: {local}")
 
-        async def troubled_at_the_tag(local):
+        async def troubled_at_the_tag(local, domain):
             if "+" in local:
                 return False
-            return troubled(local)
+            return troubled(local, domain)
 
         for lookup in (troubled, troubled_later, troubled_at_the_tag):
             check = make(lookup)

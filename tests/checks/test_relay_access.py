@@ -137,7 +137,7 @@ class OpenRelayTests(SynchronousTestCase):
             "user@[127.0.0.1]",
         )
         for local in local_parts:
-            for recipients in (None, frozenset({"user"}), lambda local: local == "user"):
+            for recipients in (None, frozenset({"user"}), lambda local, domain: local == "user"):
                 self.assertEqual(self.refused(local, "ours.example", recipients).status, "5.1.1", local)
 
     def test_hidden_ours(self):

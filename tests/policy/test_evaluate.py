@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.model.envelope import Envelope
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import ACCEPT, Accept, Refuse
-from smtpgw.policy.evaluate import evaluate, evaluate_content, evaluate_mail, evaluate_rcpt
+from smtpgw.policy.evaluate import evaluate, evaluate_connect, evaluate_content, evaluate_mail, evaluate_rcpt
 from tests.contracts.check import MAIL, STRANGER, recipient
 
 NO = Refuse(reply(550, "5.7.1", "No"), "no")
@@ -33,7 +33,7 @@ class Say:
         self.asked.append(arguments)
         return self.wait() if self.is_later else self.verdict
 
-    check_mail = check_rcpt = check_content = __call__
+    check_connect = check_mail = check_rcpt = check_content = __call__
 
     async def wait(self):
         """The verdict, awaited."""
@@ -108,7 +108,10 @@ class EvaluateTests(SynchronousTestCase):
         say = Say(NO)
         rcpt = recipient("a", "b.example")
         envelope = Envelope(None, ())
+        self.assertIs(evaluate_connect([say], STRANGER), NO)
         self.assertIs(evaluate_mail([say], STRANGER, MAIL), NO)
         self.assertIs(evaluate_rcpt([say], STRANGER, MAIL, rcpt), NO)
         self.assertIs(evaluate_content([say], STRANGER, envelope, b"X: y\r\n"), NO)
-        self.assertEqual(say.asked, [(STRANGER, MAIL), (STRANGER, MAIL, rcpt), (STRANGER, envelope, b"X: y\r\n")])
+        self.assertEqual(
+            say.asked, [(STRANGER,), (STRANGER, MAIL), (STRANGER, MAIL, rcpt), (STRANGER, envelope, b"X: y\r\n")]
+        )
