@@ -17,6 +17,7 @@ from smtpgw.checks.loop import Loop
 from smtpgw.checks.recipients import Recipients
 from smtpgw.checks.relay_access import RelayAccess
 from smtpgw.delivery.routing import Router, RouteRule
+from smtpgw.lookups.file import RecipientFile
 from smtpgw.model.domains import LocalDomain, LocalDomains, RecipientLookup
 from smtpgw.model.envelope import Recipient
 from smtpgw.model.message import Message
@@ -25,7 +26,7 @@ from smtpgw.model.queue_id import queue_id_text
 from smtpgw.model.reply import Reply
 from smtpgw.model.route import Route, ViaFail, ViaMx, ViaSink
 from smtpgw.service.config_schema import Config, DomainConfig, ListenConfig, Role
-from smtpgw.service.lookups_config import EveryRecipient, FileRecipients, ListedRecipients, RecipientFile
+from smtpgw.service.lookups_config import AskedPlace, EveryRecipient, FileRecipients, ListedRecipients
 from smtpgw.sinks.callback import CallbackSink, load_callable
 from smtpgw.sinks.discard import DiscardSink
 from smtpgw.sinks.maildir import MaildirSink
@@ -87,11 +88,21 @@ def _handler_failed(message: Message, error: BaseException) -> None:
     _log.failure("the handler failed on message {qid}", Failure(error), qid=queue_id)
 
 
-def local_domains(config: Config, now: Callable[[], float]) -> LocalDomains:
+LookUp = Callable[[AskedPlace], RecipientLookup]
+"""Of :class:`smtpgw.service.lookups_sources.LookupSources`."""
+
+
+def nowhere(_: AskedPlace) -> RecipientLookup:
+    """Of who can ask nobody. :raises ValueError: always."""
+    raise ValueError("recipients are in a place that can't be asked here")
+
+
+def local_domains(config: Config, now: Callable[[], float], look_up: LookUp = nowhere) -> LocalDomains:
     """
     The domains of ours, their recipients read.
 
-    :raises OSError: when a file of recipients can't be read; likewise ``ValueError`` for what is in it.
+    :raises OSError: when a file of recipients can't be read.
+    :raises ValueError: for what is in it, or when a source can't be used.
     """
     return LocalDomains(
         [
@@ -100,7 +111,7 @@ def local_domains(config: Config, now: Callable[[], float]) -> LocalDomains:
                 deliver=Route(
                     f"domain {domain.name}", domain.deliver, connections=config.delivery.connections_per_site
                 ),
-                recipients=_recipients(domain, now),
+                recipients=_recipients(domain, now, look_up),
                 subaddress=domain.subaddress,
             )
             for domain in config.domains
@@ -108,7 +119,9 @@ def local_domains(config: Config, now: Callable[[], float]) -> LocalDomains:
     )
 
 
-def _recipients(domain: DomainConfig, now: Callable[[], float]) -> frozenset[str] | RecipientLookup | None:
+def _recipients(
+    domain: DomainConfig, now: Callable[[], float], look_up: LookUp
+) -> frozenset[str] | RecipientLookup | None:
     match domain.recipients:
         case EveryRecipient():
             return None
@@ -116,13 +129,15 @@ def _recipients(domain: DomainConfig, now: Callable[[], float]) -> frozenset[str
             return frozenset(local.lower() for local in local_parts)
         case FileRecipients(path=path):
             return _logged(RecipientFile(path, domain.name, now))
+        case place:
+            return look_up(place)
 
 
 def _logged(file: RecipientFile) -> RecipientLookup:
     """The lookup of a file whose trouble the operator hears of, once for each trouble."""
     told = ""
 
-    def contains(local: str) -> bool:
+    def contains(local: str, _: str) -> bool:
         nonlocal told
         known = file.contains(local)
         if file.trouble != told:
@@ -148,7 +163,7 @@ def router(config: Config, domains: LocalDomains) -> Router:
 
 def rcpt_checks(config: Config, listen: ListenConfig, domains: LocalDomains) -> list[RcptCheck]:
     """Who may send where, then who is a recipient. A relay listener has no domains of its own."""
-    own = domains if listen.role is Role.MX else LocalDomains()
+    own = LocalDomains() if listen.role is Role.RELAY else domains
     return [RelayAccess(own, listen.relay_networks), Recipients(domains)]
 
 

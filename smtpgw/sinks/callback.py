@@ -12,13 +12,14 @@ gateway runs on asyncio's loop (``twistd --reactor asyncio``), its futures wrapp
 import inspect
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import cast
 
 from smtpgw.boundaries.spool import Body
 from smtpgw.boundaries.world import Threads
 from smtpgw.handlers.message import HEAD_OCTETS, IncomingMessage
 from smtpgw.handlers.outcome import Defer, Reject
+from smtpgw.handlers.target import TargetError as TargetError
+from smtpgw.handlers.target import load_target
 from smtpgw.model.envelope import Recipient
 from smtpgw.model.message import Message
 from smtpgw.model.outcome import Delayed, Delivered, Failed, Outcome, Scope
@@ -31,10 +32,6 @@ _BROKEN = Delayed("4.3.0", "temporary trouble of the receiving program")
 _CANCELLED = Delayed("4.3.0", "the receiving program was interrupted")
 
 
-class TargetError(ValueError):
-    """A target names nothing that can take mail. The text says what is wrong, for whoever wrote the target."""
-
-
 def load_callable(target: str) -> Handler:
     """
     What ``package.module:name`` names, ``name`` with dots inside it for attributes.
@@ -43,25 +40,7 @@ def load_callable(target: str) -> Handler:
 
     :raises TargetError: with one line that says what is wrong.
     """
-    module_name, separator, path = target.partition(":")
-    names = path.split(".")
-    if not (separator and all(map(str.isidentifier, names)) and all(map(str.isidentifier, module_name.split(".")))):
-        raise TargetError(f"{target!r} is not of the form package.module:name")
-    try:
-        found: object = import_module(module_name)
-    except ModuleNotFoundError as missing:
-        if missing.name and (module_name == missing.name or module_name.startswith(f"{missing.name}.")):
-            raise TargetError(f"there is no module {missing.name!r}") from missing
-        raise TargetError(f"importing {module_name!r} failed: {missing}") from missing
-    except (Exception, SystemExit) as broken:  # whatever a user's module raises belongs into one clear line
-        raise TargetError(f"importing {module_name!r} failed: {type(broken).__name__}: {broken}") from broken
-    for name in names:
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise TargetError(f"{module_name!r} has no {path!r}") from None
-    if not callable(found):
-        raise TargetError(f"{target!r} can't be called; an async def that takes a message is needed")
+    found = load_target(target)
     if not _is_async(found):
         raise TargetError(f"{target!r} is not async; write it as async def")
     return cast(Handler, found)

@@ -48,6 +48,16 @@ class CatalogueTests(SynchronousTestCase):
         self.domains = catalogue.local_domains(self.config, lambda: 0.0)
         self.sinks = catalogue.SinkCatalogue(AtOnce(), "gw.test", {})
 
+    def test_asked_recipients(self):
+        """A place that is asked becomes what asks it; who can ask nobody says so."""
+        text = '[[domain]]\nname = "a.test"\nrecipients = "sqlite:users.db"\n'
+        config = config_from_text(text, "test.toml", folder=Path("/"), machine_name=lambda: "gw.test")
+        domains = catalogue.local_domains(
+            config, lambda: 0.0, lambda place: lambda local, domain: place.path.name == local
+        )
+        self.assertIs(domains.find("a.test").recipients("users.db", "a.test"), True)
+        self.assertRaises(ValueError, catalogue.local_domains, config, lambda: 0.0)
+
     def test_routes(self):
         """Local domains first, then the rules, then the MX hosts."""
         router = catalogue.router(self.config, self.domains)
