@@ -58,6 +58,10 @@ WITHOUT_MIRROR: dict[str, str] = {
     "smtpgw/model/reply.py": "tests/model/test_values.py",
     # The two ends of what the dispatcher does.
     "smtpgw/service/conclusion.py": "tests/service/test_dispatch.py",
+    # The gateway, composed.
+    "smtpgw/service/asking.py": "tests/service/test_gateway.py",
+    "smtpgw/service/filters.py": "tests/service/test_gateway.py",
+    "smtpgw/service/receiving.py": "tests/service/test_gateway.py",
     "smtpgw/service/delivering.py": "tests/service/test_gateway.py",
     "smtpgw/service/outgoing.py": "tests/service/test_dispatch.py",
     "smtpgw/service/stock_messages.py": "tests/service/test_reception.py",

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLUGIN = "twisted/plugins/smtpgw_plugin.py"
 
 DISTRIBUTIONS = {
+    "argon2": "argon2-cffi",
     "OpenSSL": "pyopenssl",
     "dns": "dnspython",
     "service_identity": "service-identity",

@@ -38,10 +38,12 @@ def check(config: str, as_json: bool) -> int:
     if as_json:
         print_json({"ok": True, "errors": []})
     else:
-        parts = (
+        parts = [
             counted(len(found.listen), "listener"),
             counted(len(found.domains), "domain"),
             counted(len(found.routes), "route"),
-        )
+        ]
+        if found.users:
+            parts.append(counted(len(found.users), "user"))
         click.echo(f"{config}: right. {found.hostname}: {', '.join(parts)}, spool {found.spool.store}")
     return Exit.OK

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smtpgw.lookups.python import PythonPlace
 from smtpgw.model.route import ViaSink
 from smtpgw.service import log
 from smtpgw.service.config_schema import Config
@@ -134,8 +135,12 @@ class GatewayService(Service):
 
     def _add_import_folder(self) -> None:
         """Handlers are looked for where the gateway was started, too, after all other places: they shadow nothing."""
-        sinks = [domain.deliver for domain in self._config.domains]
-        wanted = any(isinstance(via, ViaSink) and via.url.startswith("python:") for via in sinks)
+        config = self._config
+        wanted = config.auth.tokens is not None or any(
+            isinstance(domain.recipients, PythonPlace)
+            or (isinstance(domain.deliver, ViaSink) and domain.deliver.url.startswith("python:"))
+            for domain in config.domains
+        )
         if wanted or self._delivery is not None:
             add_import_folder(self._folder)
 

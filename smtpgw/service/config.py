@@ -23,6 +23,19 @@ from smtpgw.service.config_table import Table
 from smtpgw.service.config_values import machine_host_name
 
 _LARGEST_FILE_OCTETS = 16 * 2**20
+_ONE_OF_EACH = """
+[[listen]]
+[[tls.sni]]
+[[user]]
+[[domain]]
+[[route]]
+[policy]
+greylist = {}
+dnsbl = [{}]
+dnswl = [{}]
+milters = [{}]
+"""
+"""Every table that is read only where it is there."""
 
 
 class StartOptions(Struct, frozen=True):
@@ -64,7 +77,7 @@ def config_from_text(
     :param folder: what relative paths start from; the current folder if not given.
     :raises ConfigErrors: with everything that is wrong.
     """
-    return _read(text, name, environ or {}, Surroundings(_base(folder), machine_name), _nothing)
+    return _read(text, name, environ or {}, Surroundings(_base(folder), machine_name, environ=environ or {}), _nothing)
 
 
 def load_config(
@@ -79,7 +92,7 @@ def load_config(
     :param check_target: see :class:`~smtpgw.service.config_read.Surroundings`.
     :raises ConfigErrors: with everything that is wrong; also when the file can't be read.
     """
-    around = Surroundings(_folder_of(path), machine_name, check_target)
+    around = Surroundings(_folder_of(path), machine_name, check_target, environ)
     return _read(_read_text(path), str(path), environ, around, _nothing)
 
 
@@ -105,7 +118,7 @@ def config_from_options(
     if options.config is not None:
         path = here / options.config
         text, name, base = _read_text(path, options.config), options.config, _folder_of(path)
-    around = Surroundings(base, machine_name, check_target)
+    around = Surroundings(base, machine_name, check_target, environ)
     return _read(text, name, environ, around, lambda document: _put_options(document, options, here))
 
 
@@ -130,12 +143,10 @@ def find_spool(path: str | Path | None, environ: Mapping[str, str]) -> Path:
 
 
 def known_keys() -> frozenset[str]:
-    """Every key there is, as ``section.key``, without indexes: ``listen.tls``."""
-    text = "[[listen]]\n[[domain]]\n[[route]]\n"
+    """Every key there is, without indexes: ``listen.tls``; sections are none."""
     asked: set[str] = set()
-    read_config(Table(Document(text, ""), [], asked), Surroundings(Path("/"), lambda: "localhost"))
-    sections = {key.partition(".")[0] for key in asked if "." in key}
-    return frozenset(asked - sections)
+    read_config(Table(Document(_ONE_OF_EACH, ""), [], asked), Surroundings(Path("/"), lambda: "localhost"))
+    return frozenset(asked)
 
 
 def _nothing(_: Document) -> list[ConfigError]:

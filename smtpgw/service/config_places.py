@@ -10,7 +10,6 @@ from smtpgw.service.config_errors import not_one_of
 from smtpgw.service.config_table import NOT_AVAILABLE
 from smtpgw.service.config_values import host_and_port, text
 from smtpgw.service.durations import show
-from smtpgw.service.lookups_config import EveryRecipient, FileRecipients, Recipients
 
 _PLACEHOLDERS = ("local", "domain", "tag")
 _PYTHON_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*\Z")
@@ -26,7 +25,6 @@ _DELIVER_NOW = ("maildir:", "smtp:", "python:", "discard:")
 _DELIVER_LATER = ("lmtp", "smtps", "webhook+https", "webhook+http", "pipe")
 _VIA_NOW = ("mx", "smtp:", "discard:", "fail:")
 _VIA_LATER = ("smtps", "lmtp")
-_RECIPIENTS_LATER = ("sqlite", "postgresql", "https", "http", "python")
 
 
 def deliver_in(folder: Path, check_target: Callable[[str], None]) -> Callable[[object], Via]:
@@ -80,19 +78,19 @@ def via(mx_port: int) -> Callable[[object], Via]:
     return read
 
 
-def recipients_in(folder: Path) -> Callable[[object], Recipients]:
-    """``[[domain]] recipients`` where it is no list. :param folder: what a relative path is relative to."""
+def python_target(check_target: Callable[[str], None]) -> Callable[[object], str]:
+    """
+    A function of the user's, ``python:package.module:name``; the result begins at the package.
 
-    def read(value: object) -> Recipients:
+    :param check_target: raises ValueError.
+    """
+
+    def read(value: object) -> str:
         written = text(value)
-        if written == "*":
-            return EveryRecipient()
         kind, colon, rest = written.partition(":")
-        if colon and kind in _RECIPIENTS_LATER:
-            raise ValueError(f"{show(written)}: '{kind}:' is {NOT_AVAILABLE}; there are a list, '*' and 'file:PATH'")
-        if not colon or kind != "file" or not rest:
-            raise ValueError(f"{show(written)} is not a list, '*' or 'file:PATH'")
-        return FileRecipients(folder / Path(rest))
+        if not colon or kind != "python":
+            raise ValueError(f"{show(written)} is not of the form 'python:package.module:name'")
+        return _python(rest, check_target)
 
     return read
 

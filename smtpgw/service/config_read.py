@@ -1,14 +1,17 @@
 """Section by section from raw values to the configuration. All of it is read, whatever is wrong: all is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
 from smtpgw.model.route import TlsNeed, Via, ViaMx
 from smtpgw.service import config_values as values
-from smtpgw.service.config_endpoint import Endpoint, parse_endpoint
-from smtpgw.service.config_places import deliver_in, recipients_in, via
+from smtpgw.service.config_places import deliver_in, via
+from smtpgw.service.config_read_accounts import read_auth, read_users
+from smtpgw.service.config_read_listen import ListenTerms, read_listeners, read_tls
+from smtpgw.service.config_read_policy import read_policy
+from smtpgw.service.config_recipients import recipients_in
 from smtpgw.service.config_schema import (
     DEFAULT_DELIVER,
     BareNewlines,
@@ -17,27 +20,36 @@ from smtpgw.service.config_schema import (
     DnsConfig,
     DomainConfig,
     LimitsConfig,
-    ListenConfig,
-    ListenTls,
     LogConfig,
     LogFormat,
     LogLevel,
     RelayConfig,
-    Role,
     RouteConfig,
     SpoolConfig,
-    TlsConfig,
-    TlsVersion,
 )
 from smtpgw.service.config_table import NOT_AVAILABLE, Table
-from smtpgw.service.config_tls import check_authorities, check_certificate
 from smtpgw.service.durations import duration_text, show
 from smtpgw.service.lookups_config import FileRecipients, ListedRecipients, Recipients, local_part, read_recipients
 
 TOP_KEYS = frozenset(
-    {"hostname", "spool", "listen", "tls", "limits", "relay", "domain", "route", "delivery", "dns", "log"}
+    {
+        "hostname",
+        "spool",
+        "listen",
+        "tls",
+        "limits",
+        "relay",
+        "user",
+        "auth",
+        "domain",
+        "route",
+        "delivery",
+        "dns",
+        "policy",
+        "log",
+    }
 )
-_LATER = ("workers", "user", "policy", "dkim", "http")
+_LATER = ("workers", "dkim", "http")
 
 
 def unchecked(_: str) -> None:
@@ -51,11 +63,13 @@ class Surroundings(Struct, frozen=True):
     :ivar folder: absolute; relative paths start there.
     :ivar machine_name: the host name if the configuration has none; called at most once.
     :ivar check_target: tries whether the target of ``python:`` can be loaded; raises ValueError.
+    :ivar environ: where ``{env = "..."}`` looks.
     """
 
     folder: Path
     machine_name: Callable[[], str]
     check_target: Callable[[str], None] = unchecked
+    environ: Mapping[str, str] = {}
 
 
 def read_config(root: Table, around: Surroundings) -> Config:
@@ -64,20 +78,26 @@ def read_config(root: Table, around: Surroundings) -> Config:
         root.later(*_LATER)
         hostname = root.one("hostname", values.host_name, "")
         spool = read_spool(root.table("spool"), around.folder)
-        tls = _read_tls(root.table("tls"), around.folder)
+        auth_table = root.table("auth")
+        tls = read_tls(root.table("tls"), around.folder)
         relay = _read_relay(root.table("relay"))
         delivery = _read_delivery(root.table("delivery"))
+        # Asked of the tables: what is there and wrong is told once, and not that it is missing, too.
+        anybody = ("user" in root and not root.is_empty("user")) or "tokens" in auth_table
         return Config(
             hostname=hostname or around.machine_name(),
             spool=spool,
-            listen=_read_listeners(root, tls, relay),
+            listen=read_listeners(root, ListenTerms(tls, relay, anybody)),
             tls=tls,
             limits=_read_limits(root.table("limits")),
             relay=relay,
+            users=read_users(root, around.folder, around.environ),
+            auth=read_auth(auth_table, around.check_target),
             domains=_read_domains(root, around),
             routes=tuple(_read_route(table, delivery) for table in root.tables("route")),
             delivery=delivery,
             dns=_read_dns(root.table("dns")),
+            policy=read_policy(root.table("policy"), around.folder),
             log=_read_log(root.table("log")),
         )
 
@@ -101,75 +121,20 @@ def _store_in(folder: Path) -> Callable[[object], Path]:
         if "://" in written:
             raise ValueError(f"a store shared by many nodes is {NOT_AVAILABLE}; name a folder")
         store = path(value)
-        if store.exists() and not store.is_dir():
+        try:
+            is_other = store.exists() and not store.is_dir()
+        except OSError as error:
+            raise ValueError(f"{store} can't be used: {error.strerror}") from None
+        if is_other:
             raise ValueError(f"{store} is not a folder")
         return store
 
     return read
 
 
-def _read_tls(table: Table, folder: Path) -> TlsConfig:
-    path = values.path_in(folder)
-    with table:
-        table.later("sni")
-        certificate = table.one("certificate", path, None)
-        key = table.one("key", path, certificate)
-        minimum = table.one("minimum", values.member(TlsVersion), TlsConfig().minimum)
-        ca = table.one("ca", path, None)
-        if certificate is None and key is not None:
-            table.error("key", "a key without a certificate")
-        elif certificate is not None and key is not None:
-            for name, text in check_certificate(certificate, key):
-                table.error(name if name in table else "certificate", text)
-        if ca is not None:
-            trouble = check_authorities(ca)
-            if trouble:
-                table.error("ca", trouble)
-        return TlsConfig(certificate, key, minimum, ca)
-
-
 def _read_relay(table: Table) -> RelayConfig:
     with table:
         return RelayConfig(networks=table.many("networks", values.network, RelayConfig().networks))
-
-
-def _read_listeners(root: Table, tls: TlsConfig, relay: RelayConfig) -> tuple[ListenConfig, ...]:
-    offered = ListenTls.OFF if tls.certificate is None else ListenTls.STARTTLS
-    tables = root.tables("listen")
-    if not tables and root.is_empty("listen"):
-        root.error("listen", "without a listener there is nothing to do; leave it out for the default one")
-    if not tables:
-        return (ListenConfig(tls=offered, relay_networks=relay.networks),)
-    places: set[tuple[str, ...]] = set()
-    return tuple(_read_listener(table, places, offered, tls, relay) for table in tables)
-
-
-def _read_listener(
-    table: Table, places: set[tuple[str, ...]], offered: ListenTls, tls: TlsConfig, relay: RelayConfig
-) -> ListenConfig:
-    with table:
-        table.later("auth", "proxy_protocol")
-        endpoint = Endpoint("", None)
-
-        def parsed(value: object) -> str:
-            nonlocal endpoint
-            endpoint = parse_endpoint(value)
-            return values.text(value)
-
-        description = table.needed("endpoint", parsed, "")
-        if endpoint.place in places:
-            table.error("endpoint", f"{show(description)} is the endpoint of another listener, too")
-        if endpoint.place is not None:
-            places.add(endpoint.place)
-        listen_tls = table.one("tls", values.member(ListenTls), offered)
-        if listen_tls is not ListenTls.OFF and tls.certificate is None:
-            table.error("tls", f"'{listen_tls.value}' needs a certificate in [tls]")
-        return ListenConfig(
-            endpoint=description,
-            role=table.one("role", values.member(Role, later=("submission",)), Role.MX),
-            tls=listen_tls,
-            relay_networks=table.many("relay_networks", values.network, relay.networks),
-        )
 
 
 def _read_limits(table: Table) -> LimitsConfig:
@@ -187,6 +152,14 @@ def _read_limits(table: Table) -> LimitsConfig:
             hops=table.one("hops", values.count, default.hops),
             bare_newlines=table.one("bare_newlines", values.member(BareNewlines), default.bare_newlines),
             header_size_octets=table.one("header_size", values.size, default.header_size_octets),
+            connections_per_minute=table.one(
+                "connections_per_minute", values.count_or_zero, default.connections_per_minute
+            ),
+            messages_per_minute=table.one("messages_per_minute", values.count_or_zero, default.messages_per_minute),
+            recipients_per_minute=table.one(
+                "recipients_per_minute", values.count_or_zero, default.recipients_per_minute
+            ),
+            refused_recipients=table.one("refused_recipients", values.count_or_zero, default.refused_recipients),
         )
 
 
@@ -209,7 +182,7 @@ def _read_domain(table: Table, around: Surroundings) -> DomainConfig:
         name = table.needed("name", values.domain_name, "")
         default = DomainConfig(name)
         deliver = deliver_in(around.folder, around.check_target)
-        recipients = _read_recipients(table, around.folder, default.recipients)
+        recipients = _read_recipients(table, around, default.recipients)
         if isinstance(recipients, FileRecipients):
             try:
                 read_recipients(recipients.path, name)
@@ -225,10 +198,11 @@ def _read_domain(table: Table, around: Surroundings) -> DomainConfig:
         )
 
 
-def _read_recipients(table: Table, folder: Path, default: Recipients) -> Recipients:
+def _read_recipients(table: Table, around: Surroundings, default: Recipients) -> Recipients:
     if table.is_array("recipients"):
         return ListedRecipients(table.many("recipients", local_part, ()))
-    return table.one("recipients", recipients_in(folder), default)
+    loads = around.check_target is not unchecked
+    return table.one("recipients", recipients_in(around.folder, around.environ, loads=loads), default)
 
 
 def _read_route(table: Table, delivery: DeliveryConfig) -> RouteConfig:

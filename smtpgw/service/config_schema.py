@@ -176,13 +176,17 @@ class UserConfig(Struct, frozen=True):
     ``[[user]]``.
 
     :ivar password: an argon2id hash (``$argon2id$...``), or a SCRAM-SHA-256 record, in its text form.
-    :ivar senders: patterns of addresses it may send as: an address, ``*@domain``, ``*@*.domain`` or ``*``; its own name
-        alone where the configuration says nothing.
+    :ivar senders: patterns of addresses it may send as: an address, ``*@domain``, ``*@*.domain`` or ``*``, domains as
+        lower-case A-labels; its own name alone where the configuration says nothing.
     """
 
     name: str
     password: str
     senders: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without the password: whoever has the hash can guess at leisure, and values get into logs."""
+        return f"UserConfig(name={self.name!r}, senders={self.senders!r})"
 
 
 class AuthConfig(Struct, frozen=True):
@@ -190,7 +194,7 @@ class AuthConfig(Struct, frozen=True):
     ``[auth]``.
 
     :ivar tokens: ``package.module:name`` of the user's own check of OAuth tokens; ``None``: OAuth is not offered.
-    :ivar failures: wrong logins of an address or an account before it is shut out.
+    :ivar failures: wrong logins of an address or an account before it is shut out; 0: nobody is ever.
     :ivar lockout_seconds: for how long.
     """
 

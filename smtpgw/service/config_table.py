@@ -21,7 +21,7 @@ class Table:
     One table. What nobody has asked for when it is closed is unknown.
 
     :ivar errors: shared by all tables of a document.
-    :ivar asked: key paths that were asked for, without indexes; shared likewise.
+    :ivar asked: paths of the keys that were asked for, without indexes, sections not among them; shared likewise.
     """
 
     def __init__(self, document: Document, errors: list[ConfigError], asked: set[str], path: Path = ()) -> None:
@@ -40,6 +40,10 @@ class Table:
     def is_empty(self, key: str) -> bool:
         """Whether the key is there and says that there is none."""
         return self._values.get(key) == []
+
+    def is_table(self, key: str) -> bool:
+        """Whether the key is there, with a table. For a key that may be a plain value, too."""
+        return self._ask(key) and isinstance(self._values[key], dict)
 
     def is_array(self, key: str) -> bool:
         """Whether the key is there, with a list."""
@@ -95,20 +99,46 @@ class Table:
         found = (self._read((*self._path, key, index), value, read) for index, value in enumerate(values))
         return tuple(value for value in found if value is not None)
 
+    def each(
+        self, key: str, read: Read[T], read_table: "Callable[[Table], T | None]", default: tuple[T, ...]
+    ) -> tuple[T, ...]:
+        """
+        The elements of an array in which a value is short for a table.
+
+        :param read_table: closes the table it gets; ``None`` when that has no use.
+        """
+        if not self._ask(key):
+            return default
+        values = self._values[key]
+        if not isinstance(values, list):
+            self.error(key, f"{show(values)} is not an array")
+            return default
+        found = []
+        for index, value in enumerate(values):
+            path = (*self._path, key, index)
+            if isinstance(value, dict):
+                inner = Table(self._document, self.errors, self.asked, path)
+                inner._fill(value)
+                found.append(read_table(inner))
+            else:
+                found.append(self._read(path, value, read))
+        return tuple(value for value in found if value is not None)
+
     def table(self, key: str) -> "Table":
         """The table of that name; an empty one when it is missing or wrong."""
         inner = Table(self._document, self.errors, self.asked, (*self._path, key))
-        if self._ask(key):
+        if self._look(key):
             inner._fill(self._values[key])
         return inner
 
     def tables(self, key: str) -> "list[Table]":
         """The tables of an array of tables."""
-        if not self._ask(key):
+        if not self._look(key):
             return []
         values = self._values[key]
         if not isinstance(values, list):
-            self.error(key, f"is written with two brackets, [[{key}]], for there may be several")
+            name = ".".join([*(part for part in self._path if isinstance(part, str)), key])
+            self.error(key, f"is written with two brackets, [[{name}]], for there may be several")
             return []
         found = []
         for index, value in enumerate(values):
@@ -121,13 +151,17 @@ class Table:
         if isinstance(value, dict):
             self._values = value
             return True
-        self.error("", f"{show(value)} is not a table")
+        # The value is not shown: it may be a password that was written in the place of a [[user]].
+        self.error("", "is not a table")
         return False
 
     def _ask(self, key: str) -> bool:
+        self.asked.add(".".join([*(part for part in self._path if isinstance(part, str)), key]))
+        return self._look(key)
+
+    def _look(self, key: str) -> bool:
         if key not in self._known:
             self._known.append(key)
-            self.asked.add(".".join([*(part for part in self._path if isinstance(part, str)), key]))
         return key in self._values
 
     def _read(self, path: Path, value: object, read: Read[T]) -> T | None:

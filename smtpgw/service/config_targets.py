@@ -23,7 +23,7 @@ def add_import_folder(folder: Path) -> None:
 
 def target_check(folder: Path) -> Callable[[str], None]:
     """
-    What tries whether the target of ``deliver = "python:..."`` can be loaded.
+    What tries whether the target of a ``python:`` can be loaded; it must be an ``async def``.
 
     It raises ValueError when it can't.
 

@@ -12,13 +12,17 @@ import idna
 from smtpgw.model.network import Network
 from smtpgw.service.config_errors import not_one_of
 from smtpgw.service.config_table import NOT_AVAILABLE
-from smtpgw.service.durations import parse_duration, parse_size, show
+from smtpgw.service.durations import duration_text, parse_duration, parse_size, show
 
 E = TypeVar("E", bound=Enum)
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _LONGEST_DOMAIN = 253
+_LONGEST_PATH = 4095
 _MOST = 10**9
+_LONGEST_WAIT_SECONDS = 60.0
+"""A wait may grow to five times as much, and then clients give up (RFC 5321 section 4.5.3.2)."""
+
 _SUBADDRESS = frozenset("!#$%&'*+-/=?^_`{|}~.")
 
 
@@ -45,6 +49,11 @@ def count(value: object, lowest: int = 1, highest: int = _MOST) -> int:
     return value
 
 
+def count_or_zero(value: object) -> int:
+    """A whole number; 0 has a meaning."""
+    return count(value, 0)
+
+
 def port(value: object) -> int:
     """A TCP port to connect to."""
     return count(value, 1, 65535)
@@ -61,6 +70,14 @@ def duration(value: object) -> float:
 def duration_or_zero(value: object) -> float:
     """Seconds; 0 has a meaning."""
     return parse_duration(value)
+
+
+def wait_of_client(value: object) -> float:
+    """Seconds that a client is kept waiting, or 0: more than a minute would only cost us its connection."""
+    seconds = parse_duration(value)
+    if seconds > _LONGEST_WAIT_SECONDS:
+        raise ValueError(f"{show(value)} is more than {duration_text(_LONGEST_WAIT_SECONDS)}")
+    return seconds
 
 
 def size(value: object) -> int:
@@ -183,6 +200,8 @@ def path_in(folder: Path) -> Callable[[object], Path]:
 
     def read(value: object) -> Path:
         written = text(value)
+        if len(written.encode()) > _LONGEST_PATH:
+            raise ValueError(f"{show(written)} is longer than a path can be")
         try:
             return folder / Path(written).expanduser()
         except RuntimeError:

@@ -9,33 +9,30 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 
 from smtpgw.boundaries.world import Publish
 from smtpgw.model.domains import LocalDomains
-from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.notice import Notice
 from smtpgw.model.queue_id import QueueIds
-from smtpgw.model.reply import reply
 from smtpgw.model.route import ViaSink
-from smtpgw.model.verdict import Refuse, Verdict
-from smtpgw.net.connection_count import ConnectionCount
-from smtpgw.net.factory import GatewayFactory
-from smtpgw.net.server_settings import ServerSettings
 from smtpgw.net.threads import ReactorThreads
-from smtpgw.net.tls import RelayTls, ServerTls, TlsTrouble, server_context
+from smtpgw.net.tls import RelayTls, TlsTrouble
 from smtpgw.service import catalogue, listeners
+from smtpgw.service.asking import Asking
 from smtpgw.service.catalogue import SinkCatalogue
-from smtpgw.service.config_schema import Config, ListenConfig, ListenTls
+from smtpgw.service.config_schema import Config
 from smtpgw.service.control import ControlServer
 from smtpgw.service.delivering import Delivering, World, compose_delivering
+from smtpgw.service.filters import Filters
 from smtpgw.service.listeners import CannotStart
 from smtpgw.service.operator import Operator
+from smtpgw.service.policy_checks import Policy
+from smtpgw.service.receiving import Receiving
 from smtpgw.service.reception import Counter, ListenerReception
 from smtpgw.service.recovery import Recovery
 from smtpgw.service.tally import Tally
@@ -45,29 +42,6 @@ from smtpgw.spool.settings import SpoolSettings
 from smtpgw.spool.sqlite import SqliteSpool, open_sqlite_spool
 
 _log = Logger(namespace="smtpgw")
-
-_LEAVE_SECONDS = 5.0
-"""How long clients have to leave after they were told 421, when the gateway stops."""
-
-
-class _Closed:
-    """The reception of a listener that is bound before the spool is open. Nobody is served until then."""
-
-    def mail(self, client: Client, mail: MailFrom) -> Verdict:
-        """Not yet."""
-        return _NOT_YET
-
-    def rcpt(self, client: Client, mail: MailFrom, recipient: Recipient) -> Verdict:
-        """Not yet."""
-        return _NOT_YET
-
-    def begin(self, client: Client, envelope: Envelope, resume: Callable[[], None]) -> Refuse:
-        """Not yet."""
-        return _NOT_YET
-
-
-_NOT_YET = Refuse(reply(451, "4.3.0", "Not ready yet, try again later"), "start")
-_CLOSED = _Closed()
 
 
 class ReactorClock:
@@ -109,14 +83,12 @@ class Gateway:
         self._log = log or (lambda line: _log.warn("{line}", line=line))
         self._random = random.SystemRandom()
         self._threads = ReactorThreads(reactor)
-        self._factories: list[GatewayFactory] = []
+        self._receiving: Receiving | None = None
+        self._asking: Asking | None = None
         self._ports: list[IListeningPort] = []
         self._spool: SqliteSpool | None = None
         self._delivering: Delivering | None = None
         self._control: ControlServer | None = None
-        self._connections = ConnectionCount()
-        self._session_prefix = f"{int(self._clock.time()):x}-"
-        self._session_numbers = count(1)
 
     # --- Start ---
 
@@ -124,53 +96,16 @@ class Gateway:
         """
         Bind every listener. Nothing is served before ``start``.
 
-        :raises CannotStart: when one can't be bound, or the certificate can't be used.
+        :raises CannotStart: when one can't be bound, or a certificate or the users can't be used.
         """
         config = self._config
+        self._receiving = receiving = Receiving(config, self._reactor, self._clock, self._publish)
         try:
-            tls = self._server_tls()
-            for listen in config.listen:
-                factory = self._factory(listen, tls)
+            for listen, factory in zip(config.listen, receiving.factories, strict=True):
                 self._ports.append(listeners.bind(listen, factory, self._reactor))
-                self._factories.append(factory)
         except BaseException:
             self._unbind()
             raise
-
-    def _server_tls(self) -> ServerTls | None:
-        tls = self._config.tls
-        if tls.certificate is None:
-            return None
-        try:
-            return server_context(str(tls.certificate), str(tls.key or tls.certificate), tls.minimum.value)
-        except TlsTrouble as trouble:
-            raise CannotStart(str(trouble)) from trouble
-
-    def _factory(self, listen: ListenConfig, tls: ServerTls | None) -> GatewayFactory:
-        limits = self._config.limits
-        settings = ServerSettings(
-            hostname=self._config.hostname,
-            message_size=limits.message_size_octets,
-            recipients=limits.recipients,
-            connections=limits.connections,
-            connections_per_client=limits.connections_per_client,
-            messages_per_connection=limits.messages_per_connection,
-            errors=limits.errors,
-            idle_timeout_seconds=limits.idle_timeout_seconds,
-            session_timeout_seconds=limits.session_timeout_seconds,
-            bare_newlines=limits.bare_newlines.value,
-            tls=listen.tls.value,
-        )
-        return GatewayFactory(
-            _CLOSED,
-            settings,
-            self._reactor,
-            tls_context=tls if listen.tls is not ListenTls.OFF else None,
-            publish=self._publish,
-            listener=listen.endpoint,
-            count=self._connections,
-            new_session_id=lambda: f"{self._session_prefix}{next(self._session_numbers):x}",
-        )
 
     def start(self) -> None:
         """
@@ -181,8 +116,9 @@ class Gateway:
         config = self._config
         if not self._ports:
             self.bind()
+        self._asking = asking = Asking(config, self._reactor, self._clock, self._log)
         try:
-            domains = catalogue.local_domains(config, self._clock.time)
+            domains = catalogue.local_domains(config, self._clock.time, asking.sources.look_up)
             relay_tls = RelayTls(str(config.tls.ca) if config.tls.ca else None)
             sinks = self._load_sinks(domains)
             self._spool = spool = self._open_spool()
@@ -193,10 +129,13 @@ class Gateway:
             self._unbind()
             raise
         try:
+            asking.open()
             self._compose(spool, domains, relay_tls, sinks)
-        except BaseException:
+        except BaseException as trouble:
             self._unbind()
             spool.close(lambda: None)
+            if isinstance(trouble, SpoolUnusable):
+                raise CannotStart(str(trouble)) from trouble
             raise
 
     def _open_spool(self) -> SqliteSpool:
@@ -247,19 +186,29 @@ class Gateway:
             expire_seconds=config.delivery.expire_seconds,
             header_limit=config.limits.header_size_octets,
         )
-        content_checks = catalogue.content_checks(config)
-        default = domains.find("")
-        postmaster_domain = default.name if default is not None else ""
-        for listen, factory in zip(config.listen, self._factories, strict=True):
-            factory.reception = self._delivery or ListenerReception(
-                counter, (), catalogue.rcpt_checks(config, listen, domains), content_checks, postmaster_domain
-            )
+        assert self._receiving is not None
+        assert self._asking is not None
+        policy = Policy(
+            config,
+            resolver=self._asking.resolver,
+            tasks=self._asking.tasks,
+            clock=clock,
+            triplets=self._asking.triplets,
+        )
+        filters = Filters(config, self._reactor)
+        self._receiving.open(counter, domains, policy, filters, self._delivery)
         operator = Operator(
             spool=spool,
             dispatch=delivering.dispatch,
             conclusion=delivering.conclusion,
             counter=counter,
-            reception=ListenerReception(counter, (), catalogue.own_checks(domains), content_checks),
+            reception=ListenerReception(
+                counter,
+                (),
+                catalogue.own_checks(domains),
+                catalogue.content_checks(config),
+                filters=filters.content_filters,
+            ),
             threads=self._threads,
             tally=self._tally,
         )
@@ -284,7 +233,10 @@ class Gateway:
         Everything that was acknowledged is in the spool; a transaction that takes too long is repeated after the start.
         """
         self._unbind()
-        await gatherResults([factory.drain(_LEAVE_SECONDS) for factory in self._factories])
+        if self._receiving is not None:
+            await self._receiving.drain()
+        if self._asking is not None:
+            await self._asking.close()
         delivering, spool = self._delivering, self._spool
         if delivering is not None:
             await delivering.stop()

@@ -89,6 +89,8 @@ def _queued(notice: Queued) -> tuple[Line, ...]:
         fields["tls"] = client.tls.version
     if client.identity is not None:
         fields["identity"] = cut(client.identity)
+    if client.notes:
+        fields["notes"] = [cut(note) for note in client.notes]
     return ((INFO, "msg.queued", fields),)
 
 

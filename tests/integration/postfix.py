@@ -3,6 +3,7 @@
 import os
 import pwd
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
@@ -47,12 +48,21 @@ class Postfix:
     :ivar port: where it takes mail from loopback, at ``ADDRESS``, with STARTTLS offered.
     """
 
-    def __init__(self, folder: Path, domain: str = "", relay_to: int | None = None, *, relay_tls: str = "may") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        domain: str = "",
+        relay_to: int | None = None,
+        *,
+        relay_tls: str = "may",
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         """
         :param folder: made here; its path must be short and open to other users.
         :param domain: every recipient there is put into one Maildir. Mail elsewhere is refused, but see ``relay_to``.
         :param relay_to: port on loopback that gets all other mail.
         :param relay_tls: Postfix's security level for that: none, may, encrypt.
+        :param more: other settings.
         """
         if os.geteuid() != 0:
             raise SkipTest("only root can start a Postfix")
@@ -104,6 +114,7 @@ class Postfix:
             "relayhost": "" if relay_to is None else f"[127.0.0.1]:{relay_to}",
             "maillog_file": folder / "log" / "mail.log",
             "maillog_file_prefixes": folder,
+            **(more or {}),
         }
         lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
         (self._etc / "main.cf").write_text(lines, encoding="utf-8")

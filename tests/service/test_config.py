@@ -97,6 +97,10 @@ class ValueTests(SynchronousTestCase):
             hops = 30
             bare_newlines = "normalize"
             header_size = "64 KiB"
+            connections_per_minute = 11
+            messages_per_minute = 12
+            recipients_per_minute = 13
+            refused_recipients = 0
             [relay]
             networks = ["192.0.2.1", "2001:db8::/32"]
             [delivery]
@@ -125,7 +129,10 @@ class ValueTests(SynchronousTestCase):
                 hostname="mx1.xn--exmple-cua.com",
                 spool=SpoolConfig(Path("/var/spool/smtpgw"), 2**30, 10),
                 listen=(ListenConfig(relay_networks=networks),),
-                limits=LimitsConfig(10_000_000, 100, 10, 2, 3, 4, 60.0, 600.0, 30, BareNewlines.NORMALIZE, 65536),
+                limits=LimitsConfig(
+                    *(10_000_000, 100, 10, 2, 3, 4, 60.0, 600.0, 30, BareNewlines.NORMALIZE, 65536),
+                    *(11, 12, 13, 0),
+                ),
                 relay=RelayConfig(networks),
                 delivery=DeliveryConfig(2526, True, (1.0, 60.0), 86400.0, 0.0, 5, 6, 7.0, 8.0, 9.0, 10.5, ()),
                 dns=DnsConfig((("127.0.0.53", 5353), ("192.0.2.53", 53), ("::1", 54), ("::1", 53))),

@@ -10,18 +10,40 @@ from smtpgw.service.config import config_from_text, known_keys
 from smtpgw.service.config_errors import ConfigErrors
 from smtpgw.service.config_read import TOP_KEYS
 from smtpgw.tap import Options
+from tests.service.certificates import write_pair
 
 _MANUAL = Path(__file__).parents[2] / "docs" / "manual" / "configuration.rst"
-_ENTRY = re.compile(r"^``([a-z_.]+)``\n((?:    .*\n|\n)+)", re.MULTILINE)
-_ARRAYS = {"listen": 'endpoint = "tcp:25"', "domain": 'name = "a.example"', "route": ""}
+_ENTRY = re.compile(r"^((?:``[a-z_.]+``(?:, )?)+)\n((?:    .*\n|\n)+)", re.MULTILINE)
+_HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"
+_ARRAYS = {
+    "listen": {"endpoint": '"tcp:25"'},
+    "domain": {"name": '"a.example"'},
+    "route": {},
+    "user": {"name": '"a@example.com"', "password": f'"{_HASH}"'},
+    "tls.sni": {"name": '"a.example"', "certificate": '"both.pem"'},
+    "policy.dnsbl": {"zone": '"bl.example"'},
+    "policy.dnswl": {"zone": '"wl.example"'},
+    "policy.milters": {"address": '"inet:127.0.0.1:11332"'},
+}
+"""What each table of an array needs."""
 
 _IN_WORDS = {
     "hostname",
     "listen.tls",
+    "listen.auth",
     "listen.relay_networks",
     "tls.certificate",
     "tls.key",
     "tls.ca",
+    "tls.client_ca",
+    "tls.sni.key",
+    "user.senders",
+    "auth.tokens",
+    "policy.dnsbl.codes",
+    "policy.dnswl.codes",
+    "policy.dnsbl.when_down",
+    "policy.dnswl.when_down",
+    "policy.milters.when_down",
     "route.connections",
     "route.source",
     "dns.servers",
@@ -30,24 +52,38 @@ _IN_WORDS = {
 
 
 def _entries() -> dict[str, str]:
-    return dict(_ENTRY.findall(_MANUAL.read_text(encoding="utf-8")))
+    """Each key with its text; several keys may share one."""
+    found = _ENTRY.findall(_MANUAL.read_text(encoding="utf-8"))
+    return {key.strip("`"): text for keys, text in found for key in keys.split(", ")}
 
 
-def _document(key: str, line: str) -> str:
-    """A configuration with one line in the table of a key."""
-    section = key.partition(".")[0]
-    if section in _ARRAYS:
-        needed = "" if line.startswith(_ARRAYS[section].partition(" ")[0]) else _ARRAYS[section]
-        return f"[[{section}]]\n{needed}\n{line}\n"
-    return f"[{section}]\n{line}\n" if "." in key else f"{line}\n"
+def _document(key: str, value: str | None, *, without: str = "") -> str:
+    """
+    A configuration with the table of a key, and all that it needs.
 
-
-def _read(text: str) -> dict[str, object]:
-    return asdict(config_from_text(text, "f", {}, Path("/srv"), lambda: "mx.example"))
+    :param value: of the key; ``None``: it is not there.
+    :param without: what the table needs, and does not have.
+    """
+    section, _, name = key.rpartition(".")
+    lines = {needed: text for needed, text in _ARRAYS.get(section, {}).items() if needed != without}
+    if value is not None:
+        lines[name] = value
+    header = f"[[{section}]]\n" if section in _ARRAYS else f"[{section}]\n" if section else ""
+    return header + "".join(f"{name} = {text}\n" for name, text in lines.items())
 
 
 class ManualTests(SynchronousTestCase):
     """docs/manual/configuration.rst"""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        write_pair(self.folder)
+
+    def read(self, text: str) -> dict[str, object]:
+        # Other certificates than the main one are of no use without it.
+        text = text.replace("[[tls.sni]]", '[tls]\ncertificate = "both.pem"\n[[tls.sni]]')
+        return asdict(config_from_text(text, "f", {}, self.folder, lambda: "mx.example"))
 
     def test_every_key(self) -> None:
         """Each key that is read has its entry, and none that is not."""
@@ -58,29 +94,34 @@ class ManualTests(SynchronousTestCase):
         self.assertEqual({key.partition(".")[0] for key in known_keys()}, set(TOP_KEYS))
 
     def test_defaults(self) -> None:
-        """Writing the default of the manual into a file changes nothing."""
+        """Writing the default of the manual into a file changes nothing, in tables within tables, too."""
         checked = set()
         for key, text in _entries().items():
             default = re.search(r"^    Default: ``(.+)``$", text, re.MULTILINE)
             if default is None or key in _IN_WORDS:
                 continue
-            line = f"{key.rpartition('.')[2]} = {default[1]}"
-            self.assertEqual(_read(_document(key, line)), _read(_document(key, "")), key)
+            self.assertEqual(self.read(_document(key, default[1])), self.read(_document(key, None)), key)
             checked.add(key)
         others = {key for key, text in _entries().items() if "    Required.\n" in text}
         self.assertEqual(set(_entries()) - checked - others, _IN_WORDS)
 
     def test_another_value_changes_something(self) -> None:
         """So that the comparison of defaults can fail."""
-        self.assertNotEqual(_read("[delivery]\nport = 26"), _read("[delivery]"))
+        for key, value in (
+            ("delivery.port", "26"),
+            ("policy.greylist.delay", '"1m"'),
+            ("policy.milters.timeout", '"1m"'),
+            ("limits.refused_recipients", "1"),
+        ):
+            self.assertNotEqual(self.read(_document(key, value)), self.read(_document(key, None)))
 
     def test_required(self) -> None:
         """What the manual calls required is missed."""
         for key, text in _entries().items():
             if "    Required.\n" in text:
-                section, _, name = key.partition(".")
-                error = self.assertRaises(ConfigErrors, _read, f"[[{section}]]\n")
-                self.assertIn(f"f:1: {section}[0].{name}: is missing", str(error))
+                section, _, name = key.rpartition(".")
+                error = self.assertRaises(ConfigErrors, self.read, _document(key, None, without=name))
+                self.assertIn(f": {section}[0].{name}: is missing", str(error))
 
     def test_options(self) -> None:
         """Every option of twistd is in its table."""

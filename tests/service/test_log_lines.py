@@ -73,6 +73,13 @@ class LineTests(SynchronousTestCase):
         ((_, _, fields),) = lines_of(Queued(entry(client=Client("", protocol="LOCAL", identity="app"), null=True)))
         self.assertEqual((fields["from"], fields["sid"], fields["identity"]), ("", "", "app"))
         self.assertNotIn("tls", fields)
+        self.assertNotIn("notes", fields)
+
+    def test_notes(self) -> None:
+        """What the rules have remarked stands with the message; a long remark is cut."""
+        client = Client("192.0.2.7", notes=("helo: a word", "x" * 2000))
+        ((_, _, fields),) = lines_of(Queued(entry(client=client)))
+        self.assertEqual(fields["notes"], ["helo: a word", "x" * 997 + "..."])
 
     def test_many_recipients(self) -> None:
         """Some are named, all are counted."""
