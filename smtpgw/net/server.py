@@ -81,6 +81,7 @@ class GatewayESMTP(OpeningDriver, ESMTP):
     _is_bulk = False
     _last = b""
     _dropped_octets = 0
+    _before_login: tuple[Any, Any] | None = None
 
     def __init__(self, chal: Any = None, contextFactory: Any = None) -> None:  # noqa: N803
         """
@@ -314,15 +315,28 @@ class GatewayESMTP(OpeningDriver, ESMTP):
             return
         self._session.tls_started()
         self.startedTLS = True
-        self.authenticated = False
         self._deadlines.handshake(self._owner.seconds())
         self.transport.startTLS(self.ctx)
 
     def adopt_login(self, login: PortalAnswer) -> None:
         """The avatar is the delivery from now on, as with Twisted's."""
+        before = self.delivery, self.deliveryFactory
         self._cbAnonymousAuthentication(login)
+        self._before_login = before
         self.authenticated = True
         self._reception = self._choose_reception()
+
+    def forget_login(self) -> None:
+        """An avatar is logged out, and the delivery is what it was before."""
+        super().forget_login()
+        self.authenticated = False
+        before, self._before_login = self._before_login, None
+        if before is not None:
+            self.delivery, self.deliveryFactory = before
+            self._reception = self._choose_reception()
+            logout, self._onLogout = self._onLogout, None
+            if logout is not None:
+                logout()
 
     def receivedHeader(self, helo: Any, origin: Any, recipients: Any) -> bytes | None:
         """From the delivery; without one there is none."""

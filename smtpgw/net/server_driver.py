@@ -37,7 +37,7 @@ from smtpgw.smtp.events import (
     RcptAsked,
     Signal,
 )
-from smtpgw.smtp.session import Session
+from smtpgw.smtp.session import MAX_REPLIES, Session
 
 _log = Logger()
 
@@ -54,7 +54,7 @@ class SessionDriver:
 
     :ivar is_held: the intake has asked for a pause.
     :ivar is_unread: the client does not read our replies.
-    :ivar is_slowed: our reply waits on purpose, and what comes behind it.
+    :ivar is_slowed: our reply waits on purpose, and what comes behind it; or others have their turn first.
     :ivar has_heard_all: the client has closed its side: what it sent is answered, then the connection is closed.
     :ivar is_over: the connection is ending, or gone.
     """
@@ -107,6 +107,12 @@ class SessionDriver:
         """Write the output, then begin the handshake."""
         raise NotImplementedError
 
+    def forget_login(self) -> None:
+        """Nobody has logged in. The protocol adds what it knows of the login."""
+        self._identity = None
+        self._mechanism = ""
+        self._client = None
+
     # --- What the protocol calls ---
 
     def run(self) -> None:
@@ -124,6 +130,9 @@ class SessionDriver:
                 if event is None:
                     break
                 actions[type(event)](self, event)
+                if len(session.output) > MAX_REPLIES:
+                    self.flush()
+                    self._yield_turn()
         finally:
             self._is_running = False
         if session.output and not self.is_slowed:
@@ -328,13 +337,12 @@ class SessionDriver:
         elif signal is Signal.CONTENT_DROPPED:
             self._abandon()
         elif signal is Signal.OUTPUT_FULL:
-            self.flush()
+            # As after any other event, so it is written.
+            pass
         elif signal is Signal.CLOSED:
             self.close()
         else:
-            self._identity = None
-            self._mechanism = ""
-            self._client = None
+            self.forget_login()
             self.begin_tls()
 
     # --- Waiting on purpose ---
@@ -344,6 +352,12 @@ class SessionDriver:
         if seconds and not self.is_slowed:
             self.is_slowed = True
             self._slow_call = self._owner.call_later(seconds, self._go_on)
+
+    def _yield_turn(self) -> None:
+        """Whoever sends thousands of commands at once lets all others have their turn in between."""
+        if not (self.is_slowed or self.is_over):
+            self.is_slowed = True
+            self._slow_call = self._owner.call_later(0, self._go_on)
 
     def _go_on(self) -> None:
         self._slow_call = None

@@ -262,15 +262,14 @@ class OpeningDriver(AuthDriver):
     def _xclient_asked(self, event: XclientAsked) -> None:
         """The session waits until the door has seen the client."""
         given = event.attributes
+        # A login was that of the client before; it is another one's now, if the proxy says so and only then.
+        self.forget_login()
+        self._identity = given.get("LOGIN") or None
         self._address = given.get("ADDR", self._address)
         if "PORT" in given:
             self._port = int(given["PORT"] or 0)
         self._given_helo = given.get("HELO", self._given_helo)
         self._name = given.get("NAME", self._name) or None
-        if "LOGIN" in given:
-            self._identity = given["LOGIN"] or None
-            self._mechanism = ""
-        self._client = None
         refusal = self._owner.claim(self, self._address)
         if refusal is not None:
             self.turn_away(refusal)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from smtpgw.boundaries.auth import Authenticator
 from smtpgw.boundaries.reception import Door
@@ -58,7 +58,7 @@ class Owner:
         raise NotImplementedError
 
     def call_later(self, seconds: float, function: Callable[[], None]) -> IDelayedCall:
-        """For the few connections that are kept waiting on purpose."""
+        """For the few connections that are kept waiting, on purpose or because others have their turn."""
         raise NotImplementedError
 
 
@@ -89,3 +89,10 @@ class SoleOwner(Owner):
     def seconds(self) -> float:
         """Time stands still; the protocol's own timer is in use."""
         return 0.0
+
+    def call_later(self, seconds: float, function: Callable[[], None]) -> IDelayedCall:
+        """By the reactor, like the protocol's own timer."""
+        from twisted.internet import reactor
+
+        clock: IReactorTime = reactor
+        return clock.callLater(seconds, function)

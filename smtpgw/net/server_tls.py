@@ -7,6 +7,7 @@ either, the order is OpenSSL's.
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -89,6 +90,10 @@ class _Doubts:
         self.found = False
 
 
+# Not the connection's own place for such things: newer Twisted puts its protocol there, over whatever it finds.
+_doubts: WeakKeyDictionary[SSL.Connection, _Doubts] = WeakKeyDictionary()
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
     """Our certificates as they were read, for ``startTLS`` and for TLS endpoints."""
@@ -110,7 +115,7 @@ class ServerTls:
         """A connection of its own."""
         connection = SSL.Connection(self._context, None)
         if self._asks_clients:
-            connection.set_app_data(_Doubts())
+            _doubts[connection] = _Doubts()
         return connection
 
     def _choose(self, connection: SSL.Connection) -> None:
@@ -139,8 +144,8 @@ def verified_certificate(connection: SSL.Connection) -> x509.Certificate | None:
 
     Only of connections that were made here: what others have checked is not known.
     """
-    doubts = connection.get_app_data()
-    if not isinstance(doubts, _Doubts) or doubts.found:
+    doubts = _doubts.get(connection)
+    if doubts is None or doubts.found:
         return None
     certificate = connection.get_peer_certificate()
     return None if certificate is None else certificate.to_cryptography()
@@ -188,8 +193,8 @@ def _context(files: TlsFiles, certificate: str, key: str) -> SSL.Context:
 
 def _record(connection: SSL.Connection, _certificate: Any, _error: int, _depth: int, ok: int) -> bool:
     """OpenSSL's question about each certificate of a client. Never refuses: a bad one is as good as none."""
-    doubts = connection.get_app_data()
-    if not ok and isinstance(doubts, _Doubts):
+    doubts = _doubts.get(connection)
+    if not ok and doubts is not None:
         doubts.found = True
     return True
 

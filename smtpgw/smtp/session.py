@@ -26,8 +26,8 @@ from smtpgw.smtp.session_content import accept_chunk, read_content, refuse_chunk
 from smtpgw.smtp.session_rules import Phase
 from smtpgw.smtp.session_state import SessionState
 
-_MAX_REPLIES = 256
-"""As many may wait to be written before the driver is told to."""
+MAX_REPLIES = 256
+"""As many may wait to be written before the driver is told to; events that it hears of anyway are no such moment."""
 
 _MAX_PIECES = 128
 """Pieces of waiting input; then they are joined, because many small ones take many times their size."""
@@ -98,7 +98,7 @@ class Session(SessionState):
                 return None
             if event is not None:
                 return event
-            if len(self.output) > _MAX_REPLIES:
+            if len(self.output) > MAX_REPLIES:
                 return Signal.OUTPUT_FULL
         return None
 

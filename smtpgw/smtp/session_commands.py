@@ -253,7 +253,7 @@ def _available(session: SessionState, table: dict[str, Extension], keyword: str)
 
 
 def _data(session: SessionState, argument: bytes) -> Event | None:
-    if argument.strip():
+    if argument.strip(b" "):
         return session.bad(replies.NO_ARGUMENT)
     if not session.recipients:
         return session.bad(replies.NO_VALID_RECIPIENTS if session.has_tried else replies.RCPT_FIRST)
@@ -293,7 +293,7 @@ def _bdat_misplaced(session: SessionState) -> Reply | None:
 
 
 def _rset(session: SessionState, argument: bytes) -> Event | None:
-    if argument.strip():
+    if argument.strip(b" "):
         return session.bad(replies.NO_ARGUMENT)
     dropped = drop_chunks(session)
     session.reset()
@@ -330,7 +330,7 @@ def _help(session: SessionState, argument: bytes) -> Event | None:
 
 
 def _quit(session: SessionState, argument: bytes) -> Event | None:
-    if argument.strip():
+    if argument.strip(b" "):
         return session.bad(replies.NO_ARGUMENT)
     session.turn_away(replies.BYE)
     return None

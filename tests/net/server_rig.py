@@ -68,6 +68,12 @@ class Rig:
         protocol.makeConnection(transport)
         return RigClient(self, protocol, transport)
 
+    def take_turns(self):
+        """What was put off only to let others have their turn is done."""
+        clock = self.clock
+        while any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
+            clock.advance(0)
+
 
 class RigClient:
     """One connection, from the client's end."""
@@ -79,6 +85,7 @@ class RigClient:
 
     def said(self):
         """What the server has said since the last time."""
+        self.rig.take_turns()
         octets = self.transport.value()
         self.transport.clear()
         return octets

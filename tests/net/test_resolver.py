@@ -12,6 +12,7 @@ from smtpgw.net import resolver as resolver_module
 from smtpgw.net.dns_cache import DnsCache
 from smtpgw.net.resolver import DnsResolver, gather
 from smtpgw.testing.names import FakeNameServer, Fault
+from tests.clauses import holds
 from tests.contracts.resolver import CONTRACT_ZONE, ResolverContract
 
 
@@ -118,6 +119,7 @@ class CacheTests(_ServerTestCase):
         self.assertIs(first.status, AnswerStatus.TEMPORARY)
         self.assertIs(second.status, AnswerStatus.FOUND)
 
+    @holds("5321", "5.1", "An alias (CNAME) is followed, and what it leads to is used in its place.")
     async def test_shortest_ttl_of_a_chain(self) -> None:
         """Aliases are followed."""
         self.server.aliases["alias.example"] = "two.example"

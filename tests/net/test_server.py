@@ -119,6 +119,30 @@ class PacingTests(SynchronousTestCase):
         client.protocol.resumeProducing()
         self.assertEqual(said.count(b"214 ") + client.said().count(b"214 "), 5000)
 
+    def test_turns(self):
+        """Of a flood some hundred commands are answered at a time; in between all others have their turn."""
+        for command in (b"NOOP\r\n", b"EHLO c\r\n", b"MAIL FROM:<>\r\nRSET\r\n"):
+            rig = Rig()
+            client = rig.connect().greet()
+            once = client.send(command).count(b"\n")
+            client.protocol.dataReceived(command * 2000)
+            self.assertLess(client.transport.value().count(b"\n"), 300 * once)
+            self.assertFalse(client.transport.is_reading)
+            self.assertEqual(client.said().count(b"\n"), 2000 * once)
+            self.assertTrue(client.transport.is_reading)
+
+    def test_turns_and_the_end(self):
+        """A flood with QUIT behind it, or from a client that is gone, leaves nothing behind."""
+        rig = Rig()
+        client = rig.connect().greet()
+        self.assertIn(b"221 ", client.send(b"EHLO c\r\n" * 2000 + b"QUIT\r\n"))
+        client = rig.connect().greet()
+        client.protocol.dataReceived(b"EHLO c\r\n" * 2000)
+        client.lose()
+        rig.factory.stopFactory()
+        rig.clock.advance(60)
+        self.assertEqual(client.transport.value().count(b"250 "), 257)
+
     def test_one_write_for_a_read(self):
         """The replies to one read go out together."""
         rig = Rig()

@@ -16,6 +16,7 @@ from smtpgw.boundaries.auth import Challenge, LoginRefused
 from smtpgw.net.server_auth import PortalExchange, PortalLogin
 from tests.clauses import holds
 from tests.net.server_rig import Rig
+from tests.net.test_server_half_closed import StartTlsTransport
 from tests.net.test_stock_delivery import Delivery
 
 
@@ -79,6 +80,22 @@ class LoginTests(PortalCase):
         self.assertEqual(self.client.protocol.client().protocol, "ESMTPA")
         self.assertEqual(self.client.protocol.client().identity, "user")
         self.client.lose()
+        self.assertEqual(self.portal.logouts, 1)
+
+    def test_forgotten_by_starttls(self):
+        """Behind STARTTLS nobody has logged in: the avatar is logged out, and mail goes where it went before."""
+        rig = Rig(tls_context=object())
+        rig.factory.portal = self.portal
+        rig.factory.challengers = {b"PLAIN": PLAINCredentials}
+        client = self.client = rig.connect(transport=StartTlsTransport()).greet()
+        self.assertEqual(self.plain(), b"235 2.7.0")
+        client.send(b"STARTTLS\r\n")
+        self.assertEqual(self.portal.logouts, 1)
+        self.assertFalse(client.protocol.authenticated)
+        client.greet().send(b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nA: 1\r\n.\r\n")
+        self.assertEqual((self.portal.avatar.messages, len(rig.reception.messages)), ([], 1))
+        self.assertIsNone(rig.reception.messages[0].client.identity)
+        client.lose()
         self.assertEqual(self.portal.logouts, 1)
 
     def test_mechanism_in_small_letters(self):

@@ -369,6 +369,14 @@ class XclientTests(SynchronousTestCase):
         client.lose()
         self.assertEqual([one.address for one in self.door.went], ["192.0.2.1", "198.51.100.7"])
 
+    def test_without_a_login(self):
+        """Who is named without a login has none, whoever had logged in before."""
+        client = self.start()
+        client.send(b"XCLIENT LOGIN=user\r\n")
+        self.assertEqual(client.protocol.client().identity, "user")
+        client.send(b"XCLIENT ADDR=198.51.100.7\r\n")
+        self.assertIsNone(client.protocol.client().identity)
+
     def test_not_available(self):
         """An address that is not known belongs to no network."""
         client = self.start()

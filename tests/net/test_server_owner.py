@@ -3,7 +3,8 @@
 # Wrong types are handed in on purpose, and boundaries replaced.
 # mypy: no-check-untyped-defs
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpgw.net.server_owner import Owner, SoleOwner
 from smtpgw.net.server_settings import ServerSettings
@@ -20,6 +21,17 @@ class SoleOwnerTests(SynchronousTestCase):
         owner.leave(None)
         owner.publish(None)
         self.assertEqual((owner.new_session_id(), owner.seconds(), owner.sweeps), ("", 0.0, False))
+
+
+class TurnTests(TestCase):
+    """Its protocol lets others have their turn, too."""
+
+    async def test_later(self) -> None:
+        """By the reactor."""
+        turn: Deferred[None] = Deferred()
+        SoleOwner(ServerSettings(hostname="mx")).call_later(0, lambda: turn.callback(None))
+        self.assertFalse(turn.called)
+        await turn
 
 
 class OwnerTests(SynchronousTestCase):

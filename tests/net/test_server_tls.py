@@ -10,6 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.net.server_certificate import self_signed, subjects_of
@@ -106,6 +109,7 @@ class SniTests(TlsCase):
             ),
         )
 
+    @holds("8314", "4.4", "The certificate is that of the host name that the client asks for.")
     def test_names(self):
         """The exact name first, then the wildcard for one label, in any case."""
         self.assertEqual(self.name(b"mx.example.net"), "mx.example.net")
@@ -141,6 +145,23 @@ class ClientCertificateTests(TlsCase):
             _, server = self.connect(self.files(), pair=self.good, version=version)
             certificate = verified_certificate(server)
             self.assertEqual(subjects_of(certificate), ("client.example",))
+
+    def test_by_twisted(self):
+        """Also of a connection that Twisted makes, which keeps something of its own with it."""
+        factory = TLSMemoryBIOFactory(ServerTls(self.files()), False, Factory.forProtocol(Protocol))
+        protocol, transport = factory.buildProtocol(None), StringTransport()
+        protocol.makeConnection(transport)
+        connection = client_connection(pair=self.good)
+        connection.set_connect_state()
+        for _ in range(3):
+            with contextlib.suppress(SSL.WantReadError):
+                connection.do_handshake()
+            with contextlib.suppress(SSL.WantReadError):
+                protocol.dataReceived(connection.bio_read(65536))
+            if transport.value():
+                connection.bio_write(transport.value())
+                transport.clear()
+        self.assertIsNotNone(verified_certificate(protocol.getHandle()))
 
     def test_behind_sni(self):
         """Also under another name of ours."""

@@ -14,6 +14,7 @@ from smtpgw.net.server_certificate import self_signed
 from smtpgw.net.server_tls import SniFiles, TlsFiles
 from smtpgw.net.server_tls_reload import ReloadingTls
 from smtpgw.net.tls import TlsTrouble
+from tests.clauses import holds
 from tests.net.test_server_tls import TlsCase, client_connection
 from tests.net.test_tls import shake_hands
 
@@ -51,6 +52,7 @@ class ReloadTests(TlsCase):
         for path in self_signed(name, folder):
             self.touch(path)
 
+    @holds("8314", "4.4", "A certificate that was renewed is in use without a restart.")
     def test_replaced(self):
         """A new pair is used some seconds later, at the latest, and told once."""
         self.start()
