@@ -48,12 +48,14 @@ class _Visit:
     :ivar of_client: its word about the client, if that ends the matter.
     :ivar of_message: likewise about the message under way.
     :ivar is_unasked: the message goes on without it.
+    :ivar is_busy: there may be a transaction; otherwise its connection can be spared.
     """
 
-    __slots__ = ("dialogue", "is_over", "is_unasked", "of_client", "of_message", "told")
+    __slots__ = ("dialogue", "is_busy", "is_over", "is_unasked", "of_client", "of_message", "told")
 
     def __init__(self) -> None:
         self.dialogue: Dialogue | None = None
+        self.is_busy = False
         self.is_over = False
         self.is_unasked = False
         self.of_client: Answer | None = None
@@ -81,13 +83,16 @@ class Milter:
         accepts_when_down: bool,
         most_body_octets: int,
         most_visits: int = _MOST_VISITS,
+        address: str = "",
     ) -> None:
         """
         :param hostname: ours, for the macro ``j``.
         :param timeout_seconds: for each answer; five times that for the one to the end of the message.
         :param accepts_when_down: mail goes on without it; otherwise it is answered 451.
         :param most_body_octets: of a body that the milter makes.
+        :param address: for the log, which may have to tell it from others.
         """
+        self._address = address
         self._open_link = open_link
         self._hostname = hostname
         self._timeout_seconds = timeout_seconds
@@ -119,16 +124,28 @@ class Milter:
     async def _mail(self, client: Client, mail: MailFrom) -> Verdict:
         visit = self._visits.get(client.session_id)
         if visit is None:
-            if len(self._visits) >= self._most_visits:
+            if len(self._visits) >= self._most_visits and not self._make_room():
                 return self._down("too many connections to it")
             visit = self._visits[client.session_id] = _Visit()
+        visit.is_busy = True
         visit.is_unasked = False
         visit.of_message = None
         try:
             answer = await self._begin(visit, client, mail)
         except FilterLost as lost:
-            return self._lost(visit, lost)
-        return self._verdict(visit, answer)
+            verdict: Verdict = self._lost(visit, lost)
+        else:
+            verdict = self._verdict(visit, answer)
+        visit.is_busy = isinstance(verdict, Accept)
+        return verdict
+
+    def _make_room(self) -> bool:
+        """Hang up for a client that is between two messages, as those that keep connections for later are."""
+        spare = next((session for session, visit in self._visits.items() if not visit.is_busy), None)
+        if spare is None:
+            return False
+        self._visits.pop(spare).close()
+        return True
 
     async def _rcpt(self, visit: _Visit, recipient: Recipient) -> Verdict:
         dialogue = visit.dialogue
@@ -142,7 +159,7 @@ class Milter:
 
     def _verdict(self, visit: _Visit, answer: Answer) -> Verdict:
         if isinstance(answer, Refused):
-            return Refuse(answer.reply, self.name)
+            return Refuse(answer.reply, self.name, self._address)
         if answer is not Ruling.CONTINUE and visit.of_client is None:
             visit.of_message = answer
         return ACCEPT
@@ -153,6 +170,8 @@ class Milter:
         return self._down(str(lost))
 
     def _down(self, cause: str) -> Accept | Refuse:
+        if self._address and not cause.startswith(self._address):
+            cause = f"{self._address}: {cause}"
         if self._accepts_when_down:
             return Accept((f"{_UNASKED}: {_printable(cause)}",))
         return Refuse(_DOWN, self.name, cause)
@@ -214,6 +233,7 @@ class Milter:
         if visit is None:
             visit = _Visit()
         if visit.is_unasked:
+            visit.is_busy = False
             return Passed(notes=(_UNASKED,))
         is_done = False
         try:
@@ -227,6 +247,7 @@ class Milter:
             # Whatever ended it in the middle, the milter forgets the message with its connection.
             if not is_done:
                 visit.close()
+            visit.is_busy = False
 
     async def _content(
         self, visit: _Visit, client: Client, envelope: Envelope, queue_id: str, content: Content
@@ -242,7 +263,7 @@ class Milter:
                 if answer is Ruling.CONTINUE or answer is Ruling.ACCEPT:
                     return Passed(_edits(dialogue, envelope))
         if isinstance(answer, Refused):
-            return Refuse(answer.reply, self.name)
+            return Refuse(answer.reply, self.name, self._address)
         return Discard(self.name) if answer is Ruling.DISCARD else Passed()
 
 

@@ -28,6 +28,7 @@ class Filters:
                 timeout_seconds=one.timeout_seconds,
                 accepts_when_down=one.when_down is WhenDown.ACCEPT,
                 most_body_octets=config.limits.message_size_octets,
+                address=one.address,
             )
             for one in config.policy.milters
         )

@@ -236,6 +236,10 @@ class AccountExchange:
         return LoggedIn(identity)
 
     async def _refuse(self, name: str, cause: str, *, is_repeated: bool = False) -> Step:
+        account = self._accounts.find(name) if name else None
+        if account is not None:
+            # Never a name that is none: people type their password into the wrong field.
+            cause = f"{cause}, as {account.name}"
         penalty = self._penalty
         if penalty is None:
             if is_repeated:

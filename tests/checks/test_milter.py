@@ -28,7 +28,7 @@ _END = packet(codec.CONTINUE)
 class Rig:
     """A check, and the milters that it gets, one for each connection."""
 
-    def __init__(self, *milters, accepts_when_down=False, most_visits=1000):
+    def __init__(self, *milters, accepts_when_down=False, most_visits=1000, address=""):
         self.milters = list(milters)
         self.opened = []
         self.check = Milter(
@@ -38,6 +38,7 @@ class Rig:
             accepts_when_down=accepts_when_down,
             most_body_octets=1000,
             most_visits=most_visits,
+            address=address,
         )
 
     async def open(self):
@@ -268,6 +269,18 @@ class DownTests(MilterTestCase):
         self.assertEqual(self.rcpt(rig), ACCEPT)
         self.assertEqual(self.content(rig), Passed(notes=("milter: not asked",)))
 
+    def test_which(self):
+        """The log says which one of several it is, and only the log."""
+        address = "unix:/secret/path"
+        refuse = self.mail(Rig(FakeMilter({codec.HELO: DIE}), address=address))
+        self.assertEqual(refuse.cause, f"{address}: it has hung up")
+        self.assertEqual(self.mail(Rig(address=address)).cause, f"{address} can't be reached")
+        note = self.mail(Rig(FakeMilter({codec.HELO: DIE}), accepts_when_down=True, address=address)).notes[0]
+        self.assertEqual(note, f"milter: not asked: {address}: it has hung up")
+        refuse = self.mail(Rig(FakeMilter({codec.MAIL: [packet(codec.REJECT)]}), address=address))
+        self.assertEqual(refuse.cause, address)
+        self.assertNotIn("secret", str(refuse.reply))
+
     def test_back_again(self):
         """The next MAIL tries it again."""
         rig = Rig()
@@ -330,6 +343,24 @@ class DownTests(MilterTestCase):
         self.assertEqual([type(self.mail(rig, client)) for client in clients], [Accept, Accept, Refuse])
         rig.check.leave(clients[0])
         self.assertEqual(self.mail(rig, clients[2]), ACCEPT)
+
+    def test_room_for_others(self):
+        """Clients that stay for later messages give theirs up to those that have one now, and get another."""
+        rig = Rig(*[FakeMilter() for _ in range(4)], most_visits=2)
+        clients = [Client("192.0.2.1", session_id=f"s{n}") for n in range(3)]
+        for client in clients:
+            self.assertEqual((self.mail(rig, client), self.rcpt(rig, client=client)), (ACCEPT, ACCEPT))
+            self.assertEqual(self.content(rig, client=client), Passed())
+        self.assertEqual([milter.is_open for milter in rig.opened], [False, True, True])
+        self.assertEqual(self.mail(rig, clients[0]), ACCEPT)
+        self.assertEqual([milter.is_open for milter in rig.opened], [False, False, True, True])
+        # One that is not yet connected has none to spare, and nobody is hung up on in a transaction.
+        self.assertEqual(self.mail(rig, clients[2]), ACCEPT)
+        self.assertEqual(self.mail(rig, clients[1]).cause, "too many connections to it")
+        # Refused at MAIL is no transaction.
+        rig = Rig(FakeMilter({codec.MAIL: [packet(codec.REJECT)] * 2}), FakeMilter(), most_visits=1)
+        self.assertIsInstance(self.mail(rig, clients[0]), Refuse)
+        self.assertEqual(self.mail(rig, clients[1]), ACCEPT)
 
 
 class LeavingTests(MilterTestCase):

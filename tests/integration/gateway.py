@@ -72,15 +72,18 @@ class Gateway:
 
     def wait_for_greeting(self) -> None:
         """Until it says 220; at once when it has ended instead."""
-        process = self._process
-        assert process is not None
 
         def answers() -> bool:
-            if process.poll() is not None:
-                raise AssertionError(f"the gateway ended with {process.returncode}:\n{self.log_text()[-3000:]}")
+            self.assert_running()
             return greets(self.port)
 
         wait_until(answers, _START_SECONDS, "the gateway greets")
+
+    def assert_running(self) -> None:
+        """It has not ended; otherwise what it said is shown."""
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"the gateway ended with {self._process.returncode}:\n{self.log_text()[-3000:]}")
 
     def kill(self) -> None:
         """SIGKILL: nothing of it gets to do anything any more."""
