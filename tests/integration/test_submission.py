@@ -114,7 +114,7 @@ class SwaksTests(SubmissionTestCase):
             swaks(self.gateway.port, "--from", USER, "--to", "alice@here.test", *login, tls=True)
         self.assertIn("535 5.7.8", str(refused.exception))
 
-    @holds("6409", "6.1", "A sender that does not belong to the login is refused.")
+    @holds("6409", "6.1", "A reverse path that is not the authenticated user's is refused.")
     def test_foreign_sender(self) -> None:
         """Somebody else's address is refused at MAIL."""
         with self.assertRaises(AssertionError) as refused:
@@ -165,7 +165,8 @@ class OtherProgramTests(SubmissionTestCase):
         for message in self.arrived(2):
             self.assertIn(b"with ESMTPSA id", message)
 
-    @holds("6409", "8.1", "A Date and a Message-ID are added to a submission that has none.")
+    @holds("6409", "8.2", "A message without Date gets one.")
+    @holds("6409", "8.3", "A message without Message-ID gets one.")
     def test_smtplib(self) -> None:
         """Python's smtplib; a message without Date and Message-ID gets them."""
         context = ssl.create_default_context(cafile=str(self.certificate))

@@ -14,6 +14,7 @@ from smtpgw.model.queue_id import queue_id_text
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import Refuse
 from smtpgw.service.reception import ListenerReception
+from tests.clauses import holds_in_part
 from tests.service.house import CLIENT, House, mailbox
 
 _CONTENT = b"From: a@from.test\r\nSubject: x\r\n\r\nbody\r\n"
@@ -189,6 +190,12 @@ class VerdictTests(FilterTestCase):
         self.assertEqual((self.house.spool.entries, self.filters[1].seen), ({}, []))
         self.assertIsInstance(self.house.notices[-1], Rejected)
 
+    @holds_in_part(
+        "5321",
+        "6.2",
+        "What was accepted is not dropped silently.",
+        "Never by us; a milter that says discard is obeyed, and the log says so.",
+    )
     def test_discarded(self):
         """The client hears 250 with an id; nothing is kept, and the log tells it."""
         for answer in (Discard("fake"), Passed(Edits(removed=(mailbox("x@a.test"),)))):
