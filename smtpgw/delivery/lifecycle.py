@@ -29,6 +29,7 @@ from smtpgw.delivery.promises import (
     hears_failure,
     hears_success,
     is_late,
+    release_at,
     returns_at,
     warns_at,
 )
@@ -173,8 +174,12 @@ def hold(entry: Entry, slots: Sequence[int]) -> Step:
 
 
 def release(entry: Entry, slots: Sequence[int], now: float) -> Step:
-    """Held recipients go back to the queue, due now. Those whose time was up meanwhile get one more attempt."""
-    return _moved(entry, slots, _HELD, _QUEUED, now)
+    """
+    Held recipients go back to the queue, due now. Those whose time was up meanwhile get one more attempt.
+
+    What its sender wants kept back (HOLDFOR, HOLDUNTIL) still waits for that.
+    """
+    return _moved(entry, slots, _HELD, _QUEUED, max(now, min(release_at(entry.message), entry.expires_at)))
 
 
 def retry_now(entry: Entry, slots: Sequence[int], now: float) -> Step:

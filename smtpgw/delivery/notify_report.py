@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from ipaddress import ip_address
 
 from smtpgw.delivery.escape import printable, printable_ascii
 from smtpgw.delivery.promises import deliver_by_at
@@ -145,11 +146,11 @@ def _recipient_fields(report: Report, slot: int) -> list[str]:
     ]
     if relayed is not None:
         if relayed.host:
-            fields.append(f"Remote-MTA: dns; {report.text(relayed.host, 255)}")
+            fields.append(f"Remote-MTA: dns; {report.text(_mta_name(relayed.host), 255)}")
         fields.append(folded("Diagnostic-Code", f"smtp; {report.text(str(relayed.reply))}".rstrip()))
     elif trouble is not None:
         if trouble.host:
-            fields.append(f"Remote-MTA: dns; {report.text(trouble.host, 255)}")
+            fields.append(f"Remote-MTA: dns; {report.text(_mta_name(trouble.host), 255)}")
         if trouble.reply is not None:
             fields.append(folded("Diagnostic-Code", f"smtp; {report.text(str(trouble.reply))}".rstrip()))
         else:
@@ -157,6 +158,14 @@ def _recipient_fields(report: Report, slot: int) -> list[str]:
     if report.action == "delayed":
         fields.append(f"Will-Retry-Until: {date_text(report.entry.expires_at)}")
     return fields
+
+
+def _mta_name(host: str) -> str:
+    """As RFC 3464 section 2.1.2 has it: a smarthost that is named by its address is a domain literal."""
+    try:
+        return f"[IPv6:{host}]" if ip_address(host).version == 6 else f"[{host}]"
+    except ValueError:
+        return host
 
 
 def _status(outcome: Failed | Delayed | Relayed | None, action: str) -> str:

@@ -9,7 +9,7 @@ towards a host that does not know BY, get a "relayed" notification, unless NOTIF
 
 from msgspec import Struct
 
-from smtpgw.model.envelope import Envelope, Recipient
+from smtpgw.model.envelope import NO_PARAMETERS, Envelope, Recipient
 from smtpgw.model.message import Entry, Message, Slot, SlotState
 from smtpgw.model.outcome import Delivered, Failed, Outcome, Relayed, Scope
 
@@ -63,9 +63,14 @@ def queued_entry(message: Message, expire_seconds: float) -> Entry:
 
     :param expire_seconds: how long transient trouble is borne (``[delivery] expire``), from the release on.
     """
-    expires_at = first_expiry(message, expire_seconds)
-    slot = Slot(SlotState.QUEUED, min(release_at(message), expires_at))
-    return Entry(message, (slot,) * len(message.envelope.recipients), expires_at)
+    if message.envelope.parameters is NO_PARAMETERS:
+        # Nearly every message.
+        due_at = message.received_at
+        expires_at = due_at + expire_seconds
+    else:
+        expires_at = first_expiry(message, expire_seconds)
+        due_at = min(release_at(message), expires_at)
+    return Entry(message, (Slot(SlotState.QUEUED, due_at),) * len(message.envelope.recipients), expires_at)
 
 
 def release_at(message: Message) -> float:

@@ -29,6 +29,7 @@ from smtpgw.model.envelope import NO_PARAMETERS
 from smtpgw.model.message import Entry, SlotState
 from smtpgw.model.notice import HostTrouble
 from smtpgw.model.outcome import Delayed, Failed, Outcome, Scope
+from smtpgw.model.queue_id import queue_id_text
 from smtpgw.model.route import Route, ViaHost, ViaMx
 from smtpgw.net.resolver import gather
 from smtpgw.service.conclusion import Conclusion
@@ -241,13 +242,11 @@ class Dispatch:
         self.act()
 
     def _unreadable(self, item: Item, trouble: SpoolTrouble) -> None:
-        _log.error("a message can't be read from the spool, will be tried again: {cause}", cause=trouble.cause)
+        what = queue_id_text(item.queue_id)
+        _log.error("{what} can't be read from the spool, will be tried again: {cause}", what=what, cause=trouble.cause)
         now = self._clock.time()
-        destination = item.destination
-        due_at = now + _UNREADABLE_SECONDS
-        self.agenda.add(
-            now, item.queue_id, item.slots, due_at, item.attention_at, destination.route, destination.domain
-        )
+        route, domain = item.destination.route, item.destination.domain
+        self.agenda.add(now, item.queue_id, item.slots, now + _UNREADABLE_SECONDS, item.attention_at, route, domain)
 
     def now(self) -> float:
         """Unix time."""

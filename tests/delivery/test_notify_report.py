@@ -67,6 +67,19 @@ class FieldTests(SynchronousTestCase):
         self.assertNotIn("Original-Envelope-Id", message)
         self.assertNotIn("Deliver-By-Date", message)
 
+    def test_host_named_by_its_address(self):
+        """A smarthost without a name is named as a domain literal (RFC 3464 section 2.1.2)."""
+        for host, named in (
+            ("192.0.2.7", "dns; [192.0.2.7]"),
+            ("2001:db8::7", "dns; [IPv6:2001:db8::7]"),
+            ("[192.0.2.7]", "dns; [192.0.2.7]"),
+            ("mx.b.example", "dns; mx.b.example"),
+        ):
+            _, failed = blocks(content_of(entry_with(replace(FAILED, host=host))))
+            self.assertEqual(failed["Remote-MTA"], named)
+            _, relayed = blocks(content_of(entry_with(replace(RELAYED, host=host)), success_notice))
+            self.assertEqual(relayed["Remote-MTA"], named)
+
     def test_deliver_by(self):
         """The time that BY meant."""
         [message, *_] = blocks(content_of(entry_with(FAILED, deliver_by=DeliverBy(60, returns=True))))

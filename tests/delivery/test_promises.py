@@ -8,7 +8,7 @@ from msgspec import msgpack
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.delivery.lifecycle import LifeRules, apply, attention_at, expire, retry_now
+from smtpgw.delivery.lifecycle import LifeRules, apply, attention_at, expire, hold, release, retry_now
 from smtpgw.delivery.promises import (
     TAKES_OVER,
     NextHop,
@@ -79,6 +79,13 @@ class ReleaseTests(SynchronousTestCase):
         """An operator's retry releases it."""
         step = retry_now(queued_entry(message_with(hold_seconds=3600), EXPIRE), (0,), RECEIVED_AT + 5)
         self.assertEqual((step.entry.slots[0].due_at, step.delayed), (RECEIVED_AT + 5, (0,)))
+
+    def test_operator_holds_and_releases(self):
+        """What an operator put aside and lets go again still waits for its own time; after that it is due at once."""
+        entry = hold(queued_entry(message_with(hold_seconds=3600), EXPIRE), (0,)).entry
+        for after, due_after in ((5, 3600), (4000, 4000), (3600 + 2 * EXPIRE, 3600 + 2 * EXPIRE)):
+            step = release(entry, (0,), RECEIVED_AT + after)
+            self.assertEqual((step.entry.slots[0].due_at, step.delayed), (RECEIVED_AT + due_after, (0,)))
 
 
 class DeliverByTests(SynchronousTestCase):

@@ -96,12 +96,14 @@ class ScriptedDialer:
     """
     Opens scripted links.
 
-    :ivar hosts: address to a function of job and slot that gives an outcome; other addresses refuse the connection.
+    :ivar hosts: address to a function of job and slot that gives an outcome.
+    :ivar failures: address to why no link to it ever stands. An address in neither refuses the connection.
     """
 
     def __init__(self, clock):
         self.clock = clock
         self.hosts = {}
+        self.failures = {}
         self.sent = []
         self.opened = []
         self.links = []
@@ -114,7 +116,8 @@ class ScriptedDialer:
             self.links.append(link)
             self.clock.callLater(0.01, owner.link_ready, link, LinkFacts(hop, None, 0.01))
         else:
-            self.clock.callLater(0.01, owner.link_failed, link, LinkFailure("connect", "connection refused"))
+            failure = self.failures.get(hop.address, LinkFailure("connect", "connection refused"))
+            self.clock.callLater(0.01, owner.link_failed, link, failure)
         return link
 
 

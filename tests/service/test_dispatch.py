@@ -3,13 +3,16 @@
 # mypy: no-check-untyped-defs
 
 from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpgw.boundaries.relay import LinkFailure
 from smtpgw.boundaries.spool import SpoolTrouble
 from smtpgw.model.dns import AnswerStatus, RecordType
 from smtpgw.model.envelope import Envelope, Recipient
 from smtpgw.model.notice import Attempted, HostTrouble
 from smtpgw.model.outcome import Delayed, Delivered, Failed, Relayed, Scope
+from smtpgw.model.queue_id import queue_id_text
 from smtpgw.model.reply import reply
 from smtpgw.model.route import Route, ViaFail, ViaHost
 from smtpgw.service.catalogue import RefusingSink
@@ -177,6 +180,38 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual(self.house.dialer.opened, ["192.0.2.66", "192.0.2.1"])
         self.assertEqual(self.house.spool.entries, {})
 
+    def test_second_mx_after_a_greeting(self):
+        """The first MX greets with 421 or 554, says nothing, or fails in TLS: the second gets the mail all the same."""
+        for number, failure in enumerate(
+            (
+                LinkFailure("greeting", "the host refused us", reply(421, "4.3.2", "busy")),
+                LinkFailure("greeting", "the host refused us", reply(450, "", "come back later")),
+                LinkFailure("greeting", "the host refused us", reply(554, "5.3.2", "no mail here"), permanent=True),
+                LinkFailure("greeting", "no answer in time"),
+                LinkFailure("tls", "the host refused STARTTLS", reply(454, "4.7.0", "not now")),
+            )
+        ):
+            with self.subTest(number=number):
+                house = House()
+                house.mx("a.test", "192.0.2.66", "192.0.2.1")
+                house.dialer.failures["192.0.2.66"] = failure
+                house.dialer.hosts["192.0.2.1"] = relays
+                house.submit("x@a.test")
+                house.run(1)
+                self.assertEqual(house.dialer.opened, ["192.0.2.66", "192.0.2.1"])
+                self.assertEqual(house.spool.entries, {})
+
+    def test_every_mx_greets_with_4xx(self):
+        """No host of the domain serves us now: the mail waits, nothing counts against it, its sender hears nothing."""
+        self.house.mx("a.test", "192.0.2.66", "192.0.2.67")
+        busy = LinkFailure("greeting", "the host refused us", reply(421, "4.3.2", "busy"))
+        self.house.dialer.failures.update({"192.0.2.66": busy, "192.0.2.67": busy})
+        self.house.submit("x@a.test")
+        self.house.run(1)
+        self.assertEqual(self.house.dialer.opened, ["192.0.2.66", "192.0.2.67"])
+        self.assertEqual(self.house.waiting(), [("x@a.test", 0)])
+        self.assertEqual(len(self.house.spool.entries), 1)
+
     @holds("5321", "4.5.4.1", "A message that can't be relayed in its whole time comes back to its reverse-path.")
     def test_expires(self):
         """A message that could not be delivered for its whole time comes back, with the reason."""
@@ -292,9 +327,12 @@ class RelayTests(SynchronousTestCase):
         self.house.dialer.hosts["192.0.2.1"] = relays
         fetch = self.house.spool.fetch
         self.house.spool.fetch = lambda queue_id, done: done(SpoolTrouble(full=False, cause="test"))
-        self.house.submit("x@a.test")
-        self.house.run(10)
-        self.assertEqual(len(self.house.spool.entries), 1)
+        with capturedLogs() as events:
+            self.house.submit("x@a.test")
+            self.house.run(10)
+        (queue_id,) = self.house.spool.entries
+        (told,) = (formatEvent(event) for event in events if event["log_level"] is LogLevel.error)
+        self.assertEqual(told, f"{queue_id_text(queue_id)} can't be read from the spool, will be tried again: test")
         self.house.spool.fetch = fetch
         self.house.submit("y@a.test")
         self.house.run(100)
