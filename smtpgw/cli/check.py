@@ -10,6 +10,7 @@ from smtpgw.cli.exits import CommandTrouble, Exit
 from smtpgw.cli.output import counted, json_option, print_json
 from smtpgw.service.config import load_config
 from smtpgw.service.config_errors import ConfigErrors
+from smtpgw.service.config_schema import Config
 from smtpgw.service.config_targets import target_check
 
 
@@ -22,7 +23,7 @@ def check(config: str, as_json: bool) -> int:
 
     The environment's SMTPGW_SECTION__KEY variables count, as they do for the gateway. Code that it names is loaded; the
     current folder is searched, too, as for a gateway that is started there. Exit status 78 when something is
-    wrong.
+    wrong. What is no mistake but likely not meant is remarked.
     """
     if not Path(config).exists():
         raise CommandTrouble(f"{config}: no such file", Exit.NO_INPUT)
@@ -35,8 +36,9 @@ def check(config: str, as_json: bool) -> int:
             for error in wrong.errors:
                 click.echo(str(error), err=True)
         return Exit.CONFIG
+    remarks = _remarks(found)
     if as_json:
-        print_json({"ok": True, "errors": []})
+        print_json({"ok": True, "errors": [], "remarks": remarks})
     else:
         parts = [
             counted(len(found.listen), "listener"),
@@ -46,4 +48,13 @@ def check(config: str, as_json: bool) -> int:
         if found.users:
             parts.append(counted(len(found.users), "user"))
         click.echo(f"{config}: right. {found.hostname}: {', '.join(parts)}, spool {found.spool.store}")
+        for remark in remarks:
+            click.echo(f"{config}: {remark}", err=True)
     return Exit.OK
+
+
+def _remarks(found: Config) -> list[str]:
+    """What is no mistake, and likely not what was meant."""
+    if (found.users or found.auth.tokens) and not any(listen.auth for listen in found.listen):
+        return ['nobody can log in: no listener has role = "submission" or auth = true']
+    return []

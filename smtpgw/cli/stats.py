@@ -25,7 +25,13 @@ def stats(target: Target, as_json: bool) -> None:
     pairs: list[tuple[str, object]] = []
     if started_at is not None:
         pairs.append(("running since", f"{time_text(started_at)} ({duration_text(target.clock.time() - started_at)})"))
-    print_pairs([*pairs, *_flat(found)])
+    print_pairs([*pairs, *_flat(_grouped(found))])
+
+
+def _grouped(counters: Mapping[str, object]) -> dict[str, object]:
+    """Those of the same first word together, so that the refusals of each stage stand below their sum."""
+    words = [name.partition("_")[0] for name in counters]
+    return dict(sorted(counters.items(), key=lambda item: words.index(item[0].partition("_")[0])))
 
 
 def _flat(counters: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

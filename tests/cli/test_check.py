@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smtpgw.cli.exits import Exit
 from tests.cli.running import CommandTestCase
+from tests.service.certificates import write_pair
 
 
 class CheckTests(CommandTestCase):
@@ -24,7 +25,7 @@ class CheckTests(CommandTestCase):
         self.assertEqual(
             self.check(text), (0, "FILE: right. mx.example: 1 listener, 1 domain, 0 routes, spool /q\n", "")
         )
-        self.assertEqual(json.loads(self.check(text, "--json")[1]), {"ok": True, "errors": []})
+        self.assertEqual(json.loads(self.check(text, "--json")[1]), {"ok": True, "errors": [], "remarks": []})
 
     def test_users(self) -> None:
         """Users are counted, and a password that is none is not shown."""
@@ -37,6 +38,19 @@ class CheckTests(CommandTestCase):
         self.assertIn("FILE:3: user[0].password: ", err)
         self.assertNotIn("hunter2", err)
         self.assertNotIn("hunter2", self.check(user % "hunter2", "--json")[1])
+
+    def test_nobody_can_log_in(self) -> None:
+        """Users without a listener for them are no mistake, but worth a word."""
+        hashed = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"
+        user = f'[[user]]\nname = "a@a.example"\npassword = "{hashed}"\n'
+        remark = 'nobody can log in: no listener has role = "submission" or auth = true'
+        status, _, err = self.check(user)
+        self.assertEqual((status, err), (0, f"FILE: {remark}\n"))
+        self.assertEqual(json.loads(self.check(user, "--json")[1])["remarks"], [remark])
+        write_pair(self.folder)
+        pair = '[tls]\ncertificate = "both.pem"\n'
+        listen = '[[listen]]\nendpoint = "tcp:1"\nauth = true\n'
+        self.assertEqual(self.check(pair + listen + user)[2], "")
 
     def test_token_check(self) -> None:
         """The function that checks tokens is loaded like one that takes mail."""

@@ -24,6 +24,13 @@ class StatsTests(CommandTestCase):
             ],
         )
 
+    def test_stages(self) -> None:
+        """The refusals of each stage stand below their sum, wherever the gateway counts them."""
+        counters = {"rejects": 3, "host_troubles": 0, "rejects_auth": 2, "octets_received": 9, "rejects_rcpt": 1}
+        self.answers["stats"] = counters
+        names = [line.rpartition("  ")[0].rstrip() for line in self.run_command("stats").out.splitlines()]
+        self.assertEqual(names, ["rejects", "rejects auth", "rejects rcpt", "host troubles", "octets received"])
+
     def test_paused(self) -> None:
         """It is said, not counted."""
         self.answers["stats"] = {"paused": True, "a": 1}
