@@ -1,6 +1,7 @@
 """A milter that answers anything to anything, and what comes of its changes."""
 
 import re
+from collections.abc import Callable
 
 from smtpgw.boundaries.filters import ChangeField, InsertField
 from smtpgw.milter import codec
@@ -14,7 +15,7 @@ _HEADER = (b"Received: from a\r\n\tby b\r\n", b"From: a@b\r\n", b"To: c@d\r\n")
 _GREETINGS = (b"", negotiated(), negotiated(int(ALL_SILENT)), negotiated(codec.Wish.SKIP | codec.Wish.LEADING_SPACE))
 _PRINTABLE = re.compile(r"[ -~]*\Z")
 
-_STEPS = (
+_STEPS: tuple[Callable[[MilterSession], bytes], ...] = (
     lambda session: session.connect("mail.example", "192.0.2.1", 25, ()),
     lambda session: session.helo("mail.example", ()),
     lambda session: session.mail("a@example.com", ("SIZE=10",), ()),
@@ -55,7 +56,7 @@ def milter(octets: bytes) -> None:
     assert session.stage in (Stage.OVER, Stage.NEW)
 
 
-def _go_on(session: MilterSession, answer: Answer | None, todo: list[object]) -> None:
+def _go_on(session: MilterSession, answer: Answer | None, todo: list[Callable[[MilterSession], bytes]]) -> None:
     """Take steps until one is answered."""
     if isinstance(answer, Refused) or answer in (Ruling.ACCEPT, Ruling.DISCARD):
         session.abort()
@@ -64,7 +65,7 @@ def _go_on(session: MilterSession, answer: Answer | None, todo: list[object]) ->
             session.quit()
     while todo and not session.awaits and session.stage is not Stage.OVER:
         step = todo.pop(0)
-        assert callable(step)
+
         step(session)
 
 

@@ -1,5 +1,6 @@
 """One target under atheris, with libFuzzer's own arguments: ``python -m tests.fuzz.one TARGET [ARGUMENT ...]``."""
 
+import shlex
 import sys
 
 import atheris
@@ -11,7 +12,9 @@ with atheris.instrument_imports(include=["smtpgw"]):
 def main() -> None:
     """Does not come back: libFuzzer ends the process."""
     name, *arguments = sys.argv[1:]
-    atheris.Setup([sys.argv[0], *arguments], TARGETS[name])
+    # libFuzzer starts itself again for a merge: with what it takes for its name, in a shell.
+    myself = f"{shlex.quote(sys.executable)} -m tests.fuzz.one {shlex.quote(name)}"
+    atheris.Setup([myself, *arguments], TARGETS[name])
     atheris.Fuzz()
 
 

@@ -1,4 +1,4 @@
-"""Targets for what other hosts say: a proxy, a host that is asked for its recipients, a next hop, and its words in ours."""
+"""What other hosts say: a proxy, a host that is asked for recipients, a next hop; and notifications of it."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,9 @@ from smtpgw.delivery.notify import MOST_RETURNED_OCTETS, delay_notice, failure_n
 from smtpgw.delivery.retry import RetrySchedule
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import MailParameters, Notify, Recipient, Returned
+from smtpgw.model.message import Entry
 from smtpgw.model.outcome import Delayed, Failed, Outcome, Relayed
+from smtpgw.model.reply import Reply
 from smtpgw.model.route import TlsNeed
 from smtpgw.net.proxy_header import BadProxyHeader, ProxyHeaderReader
 from smtpgw.policy.greylisting import triplet_key
@@ -179,7 +181,7 @@ def notice(octets: bytes) -> None:
     kind, (header, _, said) = octets[0], octets[1:].partition(b"\0")
     reply = _first_reply(said)
     host = said[:80].decode("utf-8", "replace")
-    bob = parse_mailbox(said[:120].decode("utf-8", "replace")) or Mailbox("bob", "b.example")
+    bob = _mailbox(said[:120]) or Mailbox("bob", "b.example")
     outcome: Outcome
     if kind & 1:
         outcome = Failed("5.1.1", host, reply=reply, host=host, address=host)
@@ -199,16 +201,24 @@ def notice(octets: bytes) -> None:
     )
     entry = replace(entry, message=replace(entry.message, envelope=envelope))
     entry = apply(entry, (0, 1), (outcome, outcome), _NOW, _RULES, Random(1)).entry
-    make = failure_notice if kind & 1 else success_notice if kind & 2 and reply is not None else delay_notice
-    whole = {"whole": header} if kind & 4 and make is failure_notice else {}
-    made = make(
-        entry, (0, 1), _NOW, "gw.example", QUEUE_ID + 1, header.replace(b"\n", b"\r\n"), EXPIRES_AT, Random(1), **whole
-    )
+    header = re.sub(rb"[\r\n\0]+", b"\r\n", header)
+    about = (entry, (0, 1), _NOW, "gw.example", QUEUE_ID + 1, header, EXPIRES_AT, Random(1))
+    if isinstance(outcome, Failed):
+        made = failure_notice(*about, whole=header if kind & 4 else None)
+    else:
+        made = success_notice(*about) if isinstance(outcome, Relayed) else delay_notice(*about)
     assert made is not None
     _check_notice(*made, len(header))
 
 
-def _first_reply(said: bytes):  # type: ignore[no-untyped-def]
+def _mailbox(octets: bytes) -> Mailbox | None:
+    try:
+        return parse_mailbox(octets.decode("utf-8", "replace"))
+    except ValueError:
+        return None
+
+
+def _first_reply(said: bytes) -> Reply | None:
     reader = ReplyReader()
     try:
         reader.feed(said)
@@ -217,7 +227,7 @@ def _first_reply(said: bytes):  # type: ignore[no-untyped-def]
         return None
 
 
-def _check_notice(entry, content: bytes, returned: int) -> None:  # type: ignore[no-untyped-def]
+def _check_notice(entry: Entry, content: bytes, returned: int) -> None:
     assert entry.message.envelope.reverse_path is None
     assert content.endswith(b"\r\n")
     assert len(content) <= 3 * returned + MOST_RETURNED_OCTETS + 64 * 1024, len(content)
@@ -233,8 +243,7 @@ def _check_notice(entry, content: bytes, returned: int) -> None:  # type: ignore
 
 def triplets(octets: bytes) -> None:
     """Keys of greylisting: any address has one, and always the same."""
-    text = octets.decode("utf-8", "replace")
-    mailbox = parse_mailbox(text)
+    mailbox = _mailbox(octets)
     if mailbox is None:
         return
     key = triplet_key("192.0.2.0/24", mailbox, mailbox)

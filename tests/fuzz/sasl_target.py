@@ -1,5 +1,7 @@
 """SASL: every mechanism, with any responses."""
 
+import re
+
 from smtpgw.boundaries.auth import Challenge
 from smtpgw.smtp.sasl.catalogue import MECHANISMS, MechanismNeeds
 from smtpgw.smtp.sasl.mechanism import (
@@ -24,6 +26,7 @@ _NEEDS = MechanismNeeds(
     nonce="fuzz",
     subjects=_SUBJECTS,
 )
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BETWEEN = b"\r\n"
 _MOST_STEPS = 6
 
@@ -67,7 +70,7 @@ def _look(name: str, step: SaslStep) -> None:
             assert len(step.octets) <= MAX_RESPONSE_OCTETS, step
         case PasswordClaim():
             assert name in {"PLAIN", "LOGIN"}, (name, step)
-            assert step.name.isprintable(), step
+            assert not _CONTROL.search(step.name + step.password), step
             assert 0 < len(step.name.encode()) <= 4 * MAX_NAME_OCTETS, step
             assert 0 < len(step.password.encode()) <= 4 * MAX_PASSWORD_OCTETS, step
         case TokenClaim():

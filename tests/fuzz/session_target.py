@@ -5,15 +5,14 @@ from random import Random
 
 from smtpgw.model.notice import Rejected
 from smtpgw.model.reply import Reply, reply
-from smtpgw.smtp.events import AuthAborted, AuthAsked, AuthResponse, ContentRead, Event, Signal
+from smtpgw.smtp.events import AuthAborted, AuthAsked, AuthResponse, ContentRead, Event, Signal, XclientAsked
 from smtpgw.smtp.extension import Facts
+from smtpgw.smtp.extensions.catalogue import EXTENSIONS
+from smtpgw.smtp.framing import ContentReader
 from smtpgw.smtp.session import Session
-from smtpgw.smtp.session_rules import ExtensionTables, SessionRules
+from smtpgw.smtp.session_rules import ExtensionTables, Phase, SessionRules
 
-RULES = SessionRules(
-    hostname="mx.example.com", banner="mx.example.com ESMTP", message_size=1000, recipients=3, messages=4, errors=5
-)
-TABLES = ExtensionTables(RULES.extensions)
+TABLES = ExtensionTables(EXTENSIONS)
 
 _REPLY_LINE = re.compile(rb"[2-5][0-9]{2}[ -][\t\x20-\x7e]*\r\n|334 [A-Za-z0-9+/=]*\r\n")
 _MOST_BUFFERED = 16 * 1024
@@ -22,19 +21,46 @@ _NEVER = reply(550, "5.7.1", "Never")
 _LEAVE = reply(421, "4.3.2", "Leave")
 
 
+def _rules(random: Random) -> SessionRules:
+    return SessionRules(
+        hostname="mx.example.com",
+        banner="mx.example.com ESMTP",
+        message_size=random.choice((0, 1000, 1000)),
+        recipients=3,
+        messages=random.choice((0, 4)),
+        errors=random.choice((5, 1000)),
+        normalizes=random.random() < 0.3,
+        requires_tls=random.random() < 0.1,
+        requires_auth=random.random() < 0.2,
+        refused_recipients=random.choice((0, 2)),
+        deliver_by=random.random() < 0.5,
+        deliver_by_seconds=random.choice((0, 60)),
+        future_release_seconds=random.choice((0, 3600)),
+        now=lambda: 1_790_000_000.0,
+    )
+
+
 class Client:
-    """Drives one session by what the random numbers say, and looks at everything that it says."""
+    """
+    Drives one session by what the random numbers say, and looks at everything that it says.
+
+    :ivar replies: of one line or several, and 354 and 334 among them.
+    """
 
     def __init__(self, random: Random) -> None:
         self._random = random
+        rules = _rules(random)
         facts = Facts(
-            message_size=RULES.message_size,
+            message_size=rules.message_size,
             tls_available=random.random() < 0.5,
             mechanisms=("PLAIN", "LOGIN") if random.random() < 0.5 else (),
+            auth_after_tls=random.random() < 0.2,
+            xclient=random.random() < 0.5,
         )
-        self.session = Session(RULES, TABLES, facts, self._rejected)
+        self.session = Session(rules, TABLES, facts, self._rejected)
         self.session.greet()
         self.is_over = False
+        self.replies = 0
         self._owed: Event | None = None
         self._look()
 
@@ -92,6 +118,15 @@ class Client:
                 session.authenticated()
             else:
                 session.refuse(no)
+        elif isinstance(event, XclientAsked):
+            for value in event.attributes.values():
+                assert not value or (value.isascii() and value.isprintable()), event
+            if choice < 0.8:
+                session.xclient_done(is_authenticated=choice < 0.2)
+                assert not session.helo
+                assert session.mail is None
+            else:
+                session.refuse(no)
         elif choice < 0.8:
             session.accept()
         else:
@@ -103,6 +138,7 @@ class Client:
         for piece in self.session.output:
             for line in piece.splitlines(keepends=True):
                 assert _REPLY_LINE.fullmatch(line), piece
+                self.replies += line[3:4] == b" "
         self.session.output.clear()
 
     def _rejected(self, stage: str, answer: Reply, subject: str) -> None:
@@ -111,11 +147,21 @@ class Client:
 
 
 def session(octets: bytes) -> None:
-    """The first octet decides about cuts and answers, the rest is what the client sends."""
+    """The first octet decides about rules, cuts and answers, the rest is what the client sends."""
     if not octets:
         return
     random = Random(octets[0])
     client = Client(random)
+    if random.random() < 0.3:
+        _count(client, octets[1:])
+    else:
+        _cut(client, octets, random)
+    client.session.close()
+    assert client.session.step() in (Signal.CLOSED, None)
+
+
+def _cut(client: Client, octets: bytes, random: Random) -> None:
+    """In pieces of any size, answered at any time."""
     position = 1
     while position < len(octets) and not client.is_over:
         step = random.choice((1, 2, 7, 40, 1000))
@@ -124,5 +170,29 @@ def session(octets: bytes) -> None:
         if random.random() < 0.3:
             client.settle()
     client.settle()
-    client.session.close()
-    assert client.session.step() in (Signal.CLOSED, None)
+
+
+def _count(client: Client, octets: bytes) -> None:
+    """Octet by octet, everything answered at once: each command has one reply, and content behind a 354 one more."""
+    session = client.session
+    expected, before = 1, b""
+    for at in range(len(octets)):
+        octet = octets[at : at + 1]
+        is_content = session.content is not None
+        is_data = isinstance(session.content, ContentReader)
+        client.send(octet)
+        client.settle()
+        if client.is_over or session.phase is Phase.CLOSED:
+            assert client.replies in (expected, expected + 1), (client.replies, expected)
+            return
+        if is_content:
+            before = b""
+            # Behind a 354 the end of content is answered; behind BDAT the command is, once the chunk has come.
+            expected += is_data and session.content is None
+        elif before + octet == b"\r\n":
+            before = b""
+            expected += 1
+        else:
+            before = octet
+        if session.content is None and not before:
+            assert client.replies == expected, (client.replies, expected, octets[: at + 1])
