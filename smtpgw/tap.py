@@ -11,12 +11,12 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from smtpgw.service.config import StartOptions, config_from_options
-from smtpgw.service.config_errors import ConfigError, ConfigErrors
-from smtpgw.service.config_read import unchecked
-from smtpgw.service.config_schema import DEFAULT_DELIVER, DEFAULT_INTERFACE, DEFAULT_PORT
-from smtpgw.service.config_source import COMMAND_LINE
-from smtpgw.service.config_targets import add_import_folder, find_delivery, target_check
+from smtpgw.config.errors import ConfigError, ConfigErrors
+from smtpgw.config.load import StartOptions, config_from_options
+from smtpgw.config.read import unchecked
+from smtpgw.config.schema import DEFAULT_DELIVER, DEFAULT_INTERFACE, DEFAULT_PORT
+from smtpgw.config.source import COMMAND_LINE
+from smtpgw.config.targets import add_import_folder, find_delivery, target_check
 from smtpgw.version import VERSION
 
 
@@ -32,7 +32,7 @@ class Options(usage.Options):
     """
     The options of docs/manual/configuration.rst.
 
-    After parsing, ``start`` has what :func:`~smtpgw.service.config.config_from_options` takes.
+    After parsing, ``start`` has what :func:`~smtpgw.config.load.config_from_options` takes.
     """
 
     synopsis = "[options]"

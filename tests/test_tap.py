@@ -11,7 +11,7 @@ from twisted.python import usage
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.service.config import StartOptions
+from smtpgw.config.load import StartOptions
 from smtpgw.tap import Options, makeService
 from smtpgw.version import VERSION
 

@@ -8,10 +8,10 @@ import msgspec
 
 from smtpgw.cli.exits import CommandTrouble, Exit
 from smtpgw.cli.output import counted, json_option, print_json
-from smtpgw.service.config import load_config
-from smtpgw.service.config_errors import ConfigErrors
-from smtpgw.service.config_schema import Config
-from smtpgw.service.config_targets import target_check
+from smtpgw.config.errors import ConfigErrors
+from smtpgw.config.load import load_config
+from smtpgw.config.schema import Config
+from smtpgw.config.targets import target_check
 
 
 @click.command()

@@ -193,7 +193,7 @@ class Demo:
         return internet
 
     async def _run_gateway(self, internet: Internet) -> None:
-        from smtpgw.service.config import config_from_text  # noqa: PLC0415
+        from smtpgw.config.load import config_from_text  # noqa: PLC0415
         from smtpgw.service.gateway import Gateway  # noqa: PLC0415
 
         text = _CONFIG.format(

@@ -15,7 +15,7 @@ import click
 
 from smtpgw.cli.exits import CommandTrouble, Exit
 from smtpgw.cli.target import Target
-from smtpgw.service.config_errors import ConfigErrors
+from smtpgw.config.errors import ConfigErrors
 from smtpgw.version import VERSION
 
 _VERBS = {

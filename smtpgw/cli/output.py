@@ -15,7 +15,7 @@ from typing import Any
 import click
 import msgspec
 
-from smtpgw.service.log_format import escaped, json_escaped
+from smtpgw.log.format import escaped, json_escaped
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

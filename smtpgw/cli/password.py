@@ -5,9 +5,9 @@ import sys
 
 import click
 
+from smtpgw.accounts.passwords import make_hash, make_scram_record
 from smtpgw.cli.exits import CommandTrouble, Exit
 from smtpgw.cli.output import json_option, print_json
-from smtpgw.service.password_records import make_hash, make_scram_record
 from smtpgw.smtp.sasl.mechanism import MAX_PASSWORD_OCTETS
 from smtpgw.smtp.sasl.saslprep import prepared
 

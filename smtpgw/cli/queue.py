@@ -13,9 +13,9 @@ from smtpgw.cli.exits import CommandTrouble, Exit
 from smtpgw.cli.output import PAUSED, counted, json_option, print_json, print_pairs, print_table, time_text
 from smtpgw.cli.selection import QUEUE_ID, Selection, selector
 from smtpgw.cli.target import Target
+from smtpgw.config.durations import duration_text, size_text
+from smtpgw.log.format import escaped
 from smtpgw.model.queue_id import parse_queue_id, queue_id_text
-from smtpgw.service.durations import duration_text, size_text
-from smtpgw.service.log_format import escaped
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import click
 from msgspec import Struct
 
+from smtpgw.config.durations import parse_duration
 from smtpgw.model.queue_id import parse_queue_id, queue_id_text
-from smtpgw.service.durations import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,8 +14,8 @@ from smtpgw.cli.exits import CommandTrouble, Exit
 from smtpgw.cli.output import json_option, print_json
 from smtpgw.cli.submission import NotAMessage, Submission
 from smtpgw.cli.target import Target
-from smtpgw.service.config import machine_name
-from smtpgw.service.log_format import escaped
+from smtpgw.config.load import machine_name
+from smtpgw.log.format import escaped
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,7 +6,7 @@ import click
 
 from smtpgw.cli.output import PAUSED, json_option, print_json, print_pairs, time_text
 from smtpgw.cli.target import Target
-from smtpgw.service.durations import duration_text
+from smtpgw.config.durations import duration_text
 
 
 @click.command()

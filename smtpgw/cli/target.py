@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smtpgw.cli.control_client import ControlClient
-from smtpgw.service.config import find_spool
+from smtpgw.config.load import find_spool
 
 
 class WallClock:

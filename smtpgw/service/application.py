@@ -16,11 +16,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smtpgw.config.schema import Config
+from smtpgw.config.targets import add_import_folder, make_delivery
+from smtpgw.log import service_log as log
 from smtpgw.lookups.python import PythonPlace
 from smtpgw.model.route import ViaSink
-from smtpgw.service import log
-from smtpgw.service.config_schema import Config
-from smtpgw.service.config_targets import add_import_folder, make_delivery
 from smtpgw.service.gateway import Gateway
 from smtpgw.service.listeners import CannotStart
 from smtpgw.version import VERSION

@@ -7,10 +7,10 @@ from typing import Any
 
 from smtpgw.boundaries.triplets import Triplets
 from smtpgw.boundaries.world import Clock
+from smtpgw.config.schema import Config
 from smtpgw.net.deadline import ReactorTasks
 from smtpgw.net.resolver import DnsResolver
 from smtpgw.net.threads import ReactorThreads
-from smtpgw.service.config_schema import Config
 from smtpgw.service.lookups_sources import LookupSources
 from smtpgw.service.policy_checks import needs_triplets
 from smtpgw.spool.triplets import open_triplets

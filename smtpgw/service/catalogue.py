@@ -16,6 +16,8 @@ from smtpgw.boundaries.world import Threads
 from smtpgw.checks.loop import Loop
 from smtpgw.checks.recipients import Recipients
 from smtpgw.checks.relay_access import RelayAccess
+from smtpgw.config.lookups import AskedPlace, EveryRecipient, FileRecipients, ListedRecipients
+from smtpgw.config.schema import Config, DomainConfig, ListenConfig, Role
 from smtpgw.delivery.routing import Router, RouteRule
 from smtpgw.lookups.file import RecipientFile
 from smtpgw.model.domains import LocalDomain, LocalDomains, RecipientLookup
@@ -25,8 +27,6 @@ from smtpgw.model.outcome import Failed, Outcome
 from smtpgw.model.queue_id import queue_id_text
 from smtpgw.model.reply import Reply
 from smtpgw.model.route import Route, ViaFail, ViaMx, ViaSink
-from smtpgw.service.config_schema import Config, DomainConfig, ListenConfig, Role
-from smtpgw.service.lookups_config import AskedPlace, EveryRecipient, FileRecipients, ListedRecipients
 from smtpgw.sinks.callback import CallbackSink, load_callable
 from smtpgw.sinks.discard import DiscardSink
 from smtpgw.sinks.maildir import MaildirSink

@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 
 from smtpgw.boundaries.spool import Spool
 from smtpgw.boundaries.world import Clock, Publish
+from smtpgw.config.schema import Config
 from smtpgw.delivery.agenda import Agenda
 from smtpgw.delivery.lifecycle import LifeRules
 from smtpgw.delivery.links import AgendaRules
@@ -24,7 +25,6 @@ from smtpgw.net.tls import RelayTls
 from smtpgw.service import catalogue
 from smtpgw.service.catalogue import SinkCatalogue
 from smtpgw.service.conclusion import Conclusion
-from smtpgw.service.config_schema import Config
 from smtpgw.service.dispatch import Dispatch
 from smtpgw.service.live import LiveEntries
 from smtpgw.service.settling import Settling

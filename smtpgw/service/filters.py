@@ -7,10 +7,10 @@ from smtpgw.boundaries.checks import MailCheck, RcptCheck
 from smtpgw.boundaries.filters import ContentFilter
 from smtpgw.boundaries.reception import Door
 from smtpgw.checks.milter import Milter
+from smtpgw.config.schema import Config, WhenDown
 from smtpgw.model.envelope import Client
 from smtpgw.model.verdict import Refuse
 from smtpgw.net.milter_client import MilterDialer
-from smtpgw.service.config_schema import Config, WhenDown
 
 
 class Filters:

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 
 from smtpgw.boundaries.world import Publish
+from smtpgw.config.schema import Config
 from smtpgw.model.domains import LocalDomains
 from smtpgw.model.notice import Notice
 from smtpgw.model.queue_id import QueueIds
@@ -25,7 +26,6 @@ from smtpgw.net.tls import RelayTls, TlsTrouble
 from smtpgw.service import catalogue, listeners
 from smtpgw.service.asking import Asking
 from smtpgw.service.catalogue import SinkCatalogue
-from smtpgw.service.config_schema import Config
 from smtpgw.service.control import ControlServer
 from smtpgw.service.delivering import Delivering, World, compose_delivering
 from smtpgw.service.filters import Filters

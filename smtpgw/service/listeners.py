@@ -13,8 +13,8 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
+from smtpgw.config.schema import ListenConfig
 from smtpgw.delivery.hops import ANY_ADDRESS, parse_address
-from smtpgw.service.config_schema import ListenConfig
 
 _BACKLOG = 1024
 """Twisted's own default, 50, is less than one burst."""

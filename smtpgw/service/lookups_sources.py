@@ -9,6 +9,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.logger import Logger
 
 from smtpgw.boundaries.deadline import Tasks
+from smtpgw.config.lookups import AskedPlace
 from smtpgw.handlers.target import load_target
 from smtpgw.lookups.callahead import CallAheadPlace, NextHost
 from smtpgw.lookups.guarded import CALL_AHEAD, Bounds, Guarded
@@ -23,7 +24,6 @@ from smtpgw.model.domains import RecipientLookup
 from smtpgw.net.callahead import CallAhead
 from smtpgw.net.http_client import HttpClient
 from smtpgw.net.threads import ReactorThreads
-from smtpgw.service.lookups_config import AskedPlace
 
 _log = Logger(namespace="smtpgw.lookups")
 

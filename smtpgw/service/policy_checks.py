@@ -23,6 +23,7 @@ from smtpgw.checks.greylist import Greylist
 from smtpgw.checks.helo import Helo
 from smtpgw.checks.rates import Rates
 from smtpgw.checks.reverse_dns import ReverseDns
+from smtpgw.config.schema import Config, DnsListConfig, ListenConfig, PolicyConfig, Role, Strictness, WhenDown
 from smtpgw.policy.client_names import ClientNames
 from smtpgw.policy.dns_listings import DnsList, DnsListings
 from smtpgw.policy.exempt import (
@@ -34,7 +35,6 @@ from smtpgw.policy.exempt import (
     UncountedClients,
 )
 from smtpgw.policy.greylisting import GreylistRules
-from smtpgw.service.config_schema import Config, DnsListConfig, ListenConfig, PolicyConfig, Role, Strictness, WhenDown
 from smtpgw.service.door import PolicyDoor
 
 

@@ -17,10 +17,17 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from smtpgw.accounts import pool as users_pool
+from smtpgw.accounts.accounts import Accounts
+from smtpgw.accounts.authenticator import AccountAuthenticator
+from smtpgw.accounts.brake import LoginBrake
+from smtpgw.accounts.cache import LoginCache
+from smtpgw.accounts.tokens import TokenCheck, load_token_check
 from smtpgw.boundaries.auth import Authenticator
 from smtpgw.boundaries.checks import MailCheck
 from smtpgw.boundaries.world import Clock, Publish
 from smtpgw.checks.sender_login import SenderLogin
+from smtpgw.config.schema import Config, ListenConfig, ListenTls, Role, TlsConfig
 from smtpgw.model.domains import LocalDomains
 from smtpgw.model.envelope import Client, Envelope, MailFrom, Recipient
 from smtpgw.model.reply import reply
@@ -33,17 +40,11 @@ from smtpgw.net.server_tls_reload import ReloadingTls
 from smtpgw.net.threads import ReactorThreads
 from smtpgw.net.tls import TlsTrouble
 from smtpgw.policy.submission_header import missing_fields
-from smtpgw.service import catalogue, users_pool
-from smtpgw.service.accounts import Accounts
-from smtpgw.service.config_schema import Config, ListenConfig, ListenTls, Role, TlsConfig
+from smtpgw.service import catalogue
 from smtpgw.service.filters import Filters
 from smtpgw.service.listeners import CannotStart
 from smtpgw.service.policy_checks import Policy
 from smtpgw.service.reception import Counter, ListenerReception
-from smtpgw.service.users import AccountAuthenticator
-from smtpgw.service.users_brake import LoginBrake
-from smtpgw.service.users_cache import LoginCache
-from smtpgw.service.users_tokens import TokenCheck, load_token_check
 
 _log = Logger(namespace="smtpgw")
 

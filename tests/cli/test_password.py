@@ -4,8 +4,8 @@ import json
 
 import click
 
+from smtpgw.accounts.passwords import check_password_record, matches_record
 from smtpgw.cli.exits import Exit
-from smtpgw.service.password_records import check_password_record, matches_record
 from tests.cli.running import CommandTestCase
 
 

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.cli.control_client import NoGateway
 from smtpgw.cli.target import Target
-from smtpgw.service.config_errors import ConfigErrors
+from smtpgw.config.errors import ConfigErrors
 
 
 class TargetTests(SynchronousTestCase):

@@ -11,7 +11,7 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from OpenSSL import SSL
 
-from smtpgw.service.password_records import make_scram_record
+from smtpgw.accounts.passwords import make_scram_record
 from smtpgw.testing.certificates import Authority
 from tests.integration.certificates import make_certificate
 from tests.integration.dialogue import Dialogue

@@ -5,10 +5,10 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.boundaries.relay import LinkFailure
+from smtpgw.config.schema import ListenConfig, ListenTls, RouteConfig
 from smtpgw.model.outcome import Relayed
 from smtpgw.model.route import TlsNeed
 from smtpgw.net.server_settings import ServerSettings
-from smtpgw.service.config_schema import ListenConfig, ListenTls, RouteConfig
 from smtpgw.smtp.extension import Facts
 from tests.clauses import does_not_hold, holds, holds_in_part
 from tests.rfc.talk import ENVELOPE, Inside, Talk

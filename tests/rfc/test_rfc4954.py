@@ -12,12 +12,12 @@ from smtpgw.boundaries.auth import Challenge, LoggedIn, LoginRefused
 from smtpgw.model.reply import reply
 from smtpgw.model.route import TlsNeed
 from smtpgw.smtp.extension import Facts
+from tests.accounts.rig import HASHED, PASSWORD, UsersCase
 from tests.clauses import does_not_hold, holds, holds_in_part
 from tests.net.test_factory import TlsTransport
 from tests.net.test_server_auth_driver import AuthCase
 from tests.net.test_server_half_closed import StartTlsTransport
 from tests.rfc.talk import ENVELOPE, Inside, codes
-from tests.service.users_rig import HASHED, PASSWORD, UsersCase
 from tests.smtp.test_conversation import Stage, make_job
 
 _WRONG = LoginRefused(reply(535, "5.7.8", "Authentication failed"), "wrong")

@@ -7,13 +7,13 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpgw.config.schema import DeliveryConfig
 from smtpgw.delivery.hops import HopRules
 from smtpgw.delivery.resolution import find_hops
 from smtpgw.model.dns import AnswerStatus, MxRecord, RecordType
 from smtpgw.model.envelope import Client, Envelope, Recipient
 from smtpgw.model.outcome import Delayed, Failed, Scope
 from smtpgw.model.route import ViaMx
-from smtpgw.service.config_schema import DeliveryConfig
 from smtpgw.service.trace import TraceHeader
 from smtpgw.testing.memory_names import MemoryResolver
 from tests.clauses import does_not_hold, holds, holds_in_part

@@ -4,9 +4,9 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpgw.config.schema import LimitsConfig
 from smtpgw.model.reply import Reply, reply
 from smtpgw.model.verdict import Refuse
-from smtpgw.service.config_schema import LimitsConfig
 from smtpgw.smtp import replies
 from tests.clauses import holds, holds_in_part
 from tests.net.server_rig import Rig

@@ -12,6 +12,7 @@ from smtpgw.boundaries.auth import LoginRefused
 from smtpgw.checks.recipients import Recipients
 from smtpgw.checks.relay_access import RelayAccess
 from smtpgw.checks.sender_login import SenderLogin
+from smtpgw.config.schema import Config, ListenConfig, Role
 from smtpgw.model.address import Mailbox
 from smtpgw.model.domains import LocalDomain, LocalDomains
 from smtpgw.model.envelope import MailFrom, Recipient
@@ -20,7 +21,6 @@ from smtpgw.model.reply import reply
 from smtpgw.model.route import Route, ViaSink
 from smtpgw.model.verdict import ACCEPT, Accept, Refuse
 from smtpgw.policy.submission_header import missing_fields
-from smtpgw.service.config_schema import Config, ListenConfig, Role
 from smtpgw.service.receiving import Receiving
 from smtpgw.service.reception import ListenerReception
 from tests.clauses import does_not_hold, holds, holds_in_part

@@ -2,15 +2,15 @@
 
 # mypy: no-check-untyped-defs
 
+from smtpgw.config.schema import TlsConfig
 from smtpgw.model.envelope import Client, Envelope, Recipient, TlsFacts
-from smtpgw.service.config_schema import TlsConfig
 from smtpgw.service.trace import TraceHeader
+from tests.accounts.rig import UsersCase
 from tests.clauses import does_not_hold, holds
 from tests.net.test_server_auth_driver import AuthCase
 from tests.net.test_server_half_closed import StartTlsTransport
 from tests.rfc.talk import codes
 from tests.service.house import mailbox
-from tests.service.users_rig import UsersCase
 
 
 class ListenerTests(AuthCase):

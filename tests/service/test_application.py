@@ -13,9 +13,9 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from smtpgw.config.load import config_from_text
 from smtpgw.service import application
 from smtpgw.service.application import make_service
-from smtpgw.service.config import config_from_text
 
 TOML = """
 hostname = "gw.test"

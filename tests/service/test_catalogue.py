@@ -9,13 +9,13 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpgw.config.load import config_from_text
+from smtpgw.config.schema import ListenConfig
 from smtpgw.model.envelope import MailFrom, Recipient
 from smtpgw.model.outcome import Failed
 from smtpgw.model.reply import reply
 from smtpgw.model.route import Route, ViaFail, ViaHost, ViaMx, ViaSink
 from smtpgw.service import catalogue
-from smtpgw.service.config import config_from_text
-from smtpgw.service.config_schema import ListenConfig
 from smtpgw.sinks.callback import CallbackSink
 from smtpgw.sinks.discard import DiscardSink
 from smtpgw.sinks.maildir import MaildirSink

@@ -10,9 +10,9 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from smtpgw.config.load import config_from_text
 from smtpgw.model.notice import Attempted, Queued
 from smtpgw.model.outcome import Relayed
-from smtpgw.service.config import config_from_text
 from smtpgw.service.gateway import Gateway
 from smtpgw.service.listeners import CannotStart
 from tests.clauses import holds

@@ -11,10 +11,10 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpgw.config.schema import ListenConfig
 from smtpgw.delivery.hops import ANY_ADDRESS, HopRules
 from smtpgw.delivery.resolution import find_hops
 from smtpgw.model.route import ViaHost, ViaMx
-from smtpgw.service.config_schema import ListenConfig
 from smtpgw.service.listeners import CannotStart, addresses_of, bind, outgoing_addresses, own_addresses, tcp_port
 from smtpgw.testing.memory_names import MemoryResolver
 from tests.service.house import House

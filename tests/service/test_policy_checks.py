@@ -9,14 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.checks.recipients import Recipients
 from smtpgw.checks.relay_access import RelayAccess
-from smtpgw.model.address import Mailbox
-from smtpgw.model.dns import AnswerStatus, RecordType
-from smtpgw.model.domains import LocalDomain, LocalDomains
-from smtpgw.model.envelope import Client, MailFrom
-from smtpgw.model.route import Route, ViaSink
-from smtpgw.model.verdict import Accept, Refuse
-from smtpgw.policy.evaluate import evaluate_mail, evaluate_rcpt
-from smtpgw.service.config_schema import (
+from smtpgw.config.schema import (
     Config,
     DnsListConfig,
     GreylistConfig,
@@ -27,6 +20,13 @@ from smtpgw.service.config_schema import (
     Strictness,
     WhenDown,
 )
+from smtpgw.model.address import Mailbox
+from smtpgw.model.dns import AnswerStatus, RecordType
+from smtpgw.model.domains import LocalDomain, LocalDomains
+from smtpgw.model.envelope import Client, MailFrom
+from smtpgw.model.route import Route, ViaSink
+from smtpgw.model.verdict import Accept, Refuse
+from smtpgw.policy.evaluate import evaluate_mail, evaluate_rcpt
 from smtpgw.service.policy_checks import ListenerPolicy, Policy, needs_triplets
 from smtpgw.spool.triplets_memory import MemoryTriplets
 from tests.contracts.check import recipient
