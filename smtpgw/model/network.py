@@ -1,7 +1,8 @@
 """IP networks, and what one client is."""
 
-from collections.abc import Iterable
-from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Collection
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
 
@@ -16,16 +17,24 @@ def client_key(address: str) -> str | int:
         return address
 
 
-def is_in_networks(address: str, networks: Iterable[Network]) -> bool:
+def is_in_networks(address: str, networks: Collection[Network]) -> bool:
     """
     Whether an address, as text, is in one of the networks.
 
     An IPv4 address that is written as IPv6 (``::ffff:192.0.2.1``) is taken for IPv4. What is no address is in none.
     """
+    if not networks:
+        return False
+    found = _parsed(address)
+    return found is not None and any(found in network for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return False
+        return None
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return any(found in network for network in networks)
+        return found.ipv4_mapped
+    return found
