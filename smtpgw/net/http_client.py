@@ -68,7 +68,7 @@ class HttpClient:
         headers = Headers({b"User-Agent": [b"smtpgw"], b"Accept": [b"*/*"]})
         for name, value in fields.items():
             headers.setRawHeaders(name.encode("ascii"), [value.encode("utf-8")])
-        request = cast("Deferred[IResponse]", self._agent.request(b"GET", url.encode("ascii"), headers))
+        request = cast(Deferred[IResponse], self._agent.request(b"GET", url.encode("ascii"), headers))
         request.addTimeout(_ANSWER_SECONDS, self._reactor, _late)
         try:
             response = await request

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-from types import TracebackType
 from typing import Self
 
 _MESSAGE = "From: <alice@client.test>\r\nSubject: hello\r\n\r\nHello\r\n"
@@ -35,9 +34,7 @@ class Dialogue:
         """Itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Hang up."""
         self.close()
 

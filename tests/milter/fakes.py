@@ -50,7 +50,7 @@ class FakeMilter:
     :ivar macros: of the commands, by their letter.
     """
 
-    def __init__(self, script=None, wishes=0, leaves=False):
+    def __init__(self, script=None, wishes=0):
         self.script = {codec.OPTNEG: negotiated(wishes), **(script or {})}
         self.wishes = wishes
         self.heard = []
