@@ -33,10 +33,11 @@ from zope.interface import implementer
 from smtpgw.boundaries.reception import Reception
 from smtpgw.net.server_auth import PortalAnswer
 from smtpgw.net.server_deadlines import Deadlines, Due
-from smtpgw.net.server_opening import OpeningDriver, Stage
+from smtpgw.net.server_opening import OpeningDriver
 from smtpgw.net.server_owner import Owner, SoleOwner
 from smtpgw.net.server_peer import peer_address, peer_port, tls_facts
-from smtpgw.net.server_settings import ServerSettings, extension_tables, session_rules, stock_extensions
+from smtpgw.net.server_settings import ServerSettings, stock_extensions
+from smtpgw.net.server_state import Stage
 from smtpgw.net.stock_delivery import StockReception
 from smtpgw.net.transport import write_now
 from smtpgw.smtp import replies
@@ -56,8 +57,10 @@ _MAX_DROPPED_OCTETS = 1024 * 1024
 _UNSAID = (Stage.PROXY, Stage.TLS)
 """Nothing can be said to the client yet."""
 
-_QUIT = b"QUIT\r\n"
 _BYE = b"221 "
+
+_OPEN = Stage.OPEN
+_CONTENT = Phase.CONTENT
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -74,13 +77,6 @@ class GatewayESMTP(OpeningDriver, ESMTP):
     """
 
     delivery: Any
-    _has_producer = False
-    _is_paused = False
-    _is_closing = False
-    _is_gone = False
-    _is_bulk = False
-    _last = b""
-    _dropped_octets = 0
     _before_login: tuple[Any, Any] | None = None
 
     def __init__(self, chal: Any = None, contextFactory: Any = None) -> None:  # noqa: N803
@@ -88,6 +84,7 @@ class GatewayESMTP(OpeningDriver, ESMTP):
         :param chal: names of AUTH mechanisms, and what makes their credentials.
         :param contextFactory: makes STARTTLS available.
         """
+        OpeningDriver.__init__(self)
         # Not Twisted's own constructors: what else they set up belongs to the input path that is replaced here.
         self.host = DNSNAME
         self.delivery = None
@@ -108,8 +105,9 @@ class GatewayESMTP(OpeningDriver, ESMTP):
         if settings.hostname != hostname:
             settings = msgspec.structs.replace(settings, hostname=hostname)
         self._owner = owner
-        self._address = peer_address(transport)
-        self._port = peer_port(transport)
+        peer = transport.getPeer()
+        self._address = peer_address(peer)
+        self._port = peer_port(peer)
         self._session_id = owner.new_session_id()
         self._deadlines = Deadlines(settings, owner.seconds())
         self._reception = self._choose_reception()
@@ -135,14 +133,13 @@ class GatewayESMTP(OpeningDriver, ESMTP):
             return
         if not self._owner.sweeps:
             self.resetTimeout()
-        if self.stage is not Stage.OPEN:
+        if self.stage is not _OPEN:
             self.early_input(data)
             return
-        self._last = data[-len(_QUIT) :]
         session = self._session
         session.receive(data)
         self.run()
-        if session.phase is Phase.CONTENT:
+        if session.phase is _CONTENT:
             self._deadlines.content_octets += len(data)
             if session.content_refusal is not None:
                 self._bound_dropped(len(data))
@@ -267,7 +264,7 @@ class GatewayESMTP(OpeningDriver, ESMTP):
         if self.has_heard_all:
             return
         session = self._session
-        waits = session.is_owing or self.stage is not Stage.OPEN
+        waits = session.is_owing or self.stage is not _OPEN
         pause = (
             self.is_held
             or self.is_unread
@@ -287,7 +284,7 @@ class GatewayESMTP(OpeningDriver, ESMTP):
         # Whoever has said QUIT and nothing behind it sends nothing more. Whoever never got in is not worth the wait,
         # and may come in thousands.
         is_soon_over = self.stage is not Stage.OPEN or (
-            bool(output) and output[-1].startswith(_BYE) and self._last.upper() == _QUIT
+            bool(output) and output[-1].startswith(_BYE) and self._session.has_said_all
         )
         self.flush()
         self.let_go()
@@ -371,7 +368,8 @@ class GatewayESMTP(OpeningDriver, ESMTP):
             tls_available=self.canStartTLS and not is_secure,
             tls_active=is_secure,
         )
-        return Session(session_rules(settings), extension_tables(settings.extensions), facts, self.publish_rejected)
+        rules, tables = self._owner.session_terms(settings)
+        return Session(rules, tables, facts, self.publish_rejected)
 
     def _time_out(self) -> None:
         """Its time is over, or ours."""

@@ -2,8 +2,9 @@
 AUTH (RFC 4954): carries the steps of an exchange between the session and whoever knows the accounts.
 
 That is the listener's authenticator, which is asked behind TLS alone, and a user's own portal with its challengers, as
-with Twisted's server. Whatever the authenticator raises is answered 454 4.7.0, and of it only its kind and place are
-logged: its text may hold a password. A portal's trouble is answered 451 and logged as Twisted's server does it.
+with Twisted's server: the portal alone is asked without an EHLO before, too. Whatever the authenticator raises is
+answered 454 4.7.0, and of it only its kind and place are logged: its text may hold a password. A portal's trouble is
+answered 451 and logged as Twisted's server does it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from twisted.python.failure import Failure
 
 from smtpgw.boundaries.auth import Challenge, Exchange, LoggedIn, LoginRefused, Step
 from smtpgw.model.notice import Rejected
-from smtpgw.model.reply import reply
+from smtpgw.model.reply import Reply, reply
 from smtpgw.model.verdict import Refuse
 from smtpgw.net.server_auth import PortalAnswer, PortalExchange, PortalLogin
 from smtpgw.net.server_driver import SessionDriver
@@ -27,7 +28,11 @@ from smtpgw.smtp.events import AuthAborted, AuthAsked, AuthResponse
 _log = Logger()
 
 _TROUBLE = reply(454, "4.7.0", "Temporary authentication failure")
+_TOO_OFTEN = reply(421, "4.7.0", "Too many logins that could not be decided, try again later")
 _CHECK = "auth"
+
+_MOST_UNDECIDED = 10
+"""Of one connection, the last one included: the session counts only commands that are refused for good."""
 
 
 class AuthDriver(SessionDriver):
@@ -42,6 +47,7 @@ class AuthDriver(SessionDriver):
     portal: Any
     _exchange: Exchange | None = None
     _exchange_mechanism: str = ""
+    _undecided_logins: int = 0
 
     # --- What the protocol fills in ---
 
@@ -73,24 +79,33 @@ class AuthDriver(SessionDriver):
 
     def _begin_auth(self, mechanism: str) -> Exchange | None:
         """By the user's challengers, or the listener's authenticator."""
-        for name, make_challenger in self.challengers.items():
-            if name.upper() == mechanism.encode("ascii"):
-                try:
-                    return PortalExchange(self.portal, make_challenger())
-                # It is the user's.
-                except Exception:  # noqa: BLE001
-                    _log.failure("can't begin {mechanism}", mechanism=mechanism)
-                    return None
+        make_challenger = self._challenger(mechanism)
+        if make_challenger is not None:
+            try:
+                return PortalExchange(self.portal, make_challenger())
+            # It is the user's.
+            except Exception:  # noqa: BLE001
+                _log.failure("can't begin {mechanism}", mechanism=mechanism)
+                return None
         authenticator = self._owner.authenticator
         if authenticator is None or self._tls is None:
             return None
         return authenticator.begin(mechanism, self.client(), partial(channel_binding, self.transport.getHandle()))
 
+    def _challenger(self, mechanism: str) -> Any:
+        """The user's own, if there is one."""
+        wanted = mechanism.encode("ascii")
+        return next((make for name, make in self.challengers.items() if name.upper() == wanted), None)
+
     def _auth_asked(self, event: AuthAsked) -> None:
+        if not self._session.is_extended and self._challenger(event.mechanism) is None:
+            # EHLO alone offers it (RFC 5321 section 2.2.1). A user's portal is asked whenever Twisted's server asks it.
+            self._session.refuse(replies.EHLO_FIRST)
+            return
         try:
             exchange = self._begin_auth(event.mechanism)
             if exchange is None:
-                self._session.refuse(replies.TROUBLE)
+                self._session.refuse(self._bounded(replies.TROUBLE))
                 return
             self._exchange = exchange
             self._exchange_mechanism = event.mechanism
@@ -122,10 +137,11 @@ class AuthDriver(SessionDriver):
             self._logged_in(step)
         elif isinstance(step, LoginRefused):
             self._exchange = None
-            self._owner.publish(Rejected(self.client(), "auth", Refuse(step.reply, _CHECK, step.cause)))
+            answer = self._bounded(step.reply)
+            self._owner.publish(Rejected(self.client(), "auth", Refuse(answer, _CHECK, step.cause), step.account))
             if self._tarpit is not None:
                 self._slow_down(self._tarpit.wait(self._session.errors, 1))
-            self._session.refuse(step.reply)
+            self._session.refuse(answer)
         else:
             waiting = step if isinstance(step, Deferred) else Deferred.fromCoroutine(_result_of(step))
             self._waiting = waiting
@@ -171,10 +187,17 @@ class AuthDriver(SessionDriver):
             self._abort_exchange(exchange)
         if isinstance(exchange, PortalExchange):
             _log.failure("trouble with the portal of session {sid}", failure=failure, sid=self._session_id)
-            self._session.refuse(replies.TROUBLE)
+            self._session.refuse(self._bounded(replies.TROUBLE))
         else:
             self._log_trouble(failure)
-            self._session.refuse(_TROUBLE)
+            self._session.refuse(self._bounded(_TROUBLE))
+
+    def _bounded(self, answer: Reply) -> Reply:
+        """The answer, or the end for whoever has heard "not now" too often on this connection."""
+        if not answer.is_transient or answer.code == _TOO_OFTEN.code:
+            return answer
+        self._undecided_logins += 1
+        return answer if self._undecided_logins < _MOST_UNDECIDED else _TOO_OFTEN
 
     def _abort_exchange(self, exchange: Exchange) -> None:
         try:

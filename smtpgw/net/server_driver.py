@@ -17,18 +17,15 @@ from typing import Any, ClassVar
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smtpgw.boundaries.reception import Intake, Reception
 from smtpgw.model.address import path_text
-from smtpgw.model.envelope import Client, TlsFacts
+from smtpgw.model.envelope import Client
 from smtpgw.model.notice import Rejected
 from smtpgw.model.reply import Reply
 from smtpgw.model.verdict import Accept, Refuse, Verdict
-from smtpgw.net.server_owner import Owner
-from smtpgw.net.server_tarpit import Tarpit
+from smtpgw.net.server_state import ConnectionState, Stage
 from smtpgw.smtp import replies
 from smtpgw.smtp.events import (
     ContentRead,
@@ -37,7 +34,7 @@ from smtpgw.smtp.events import (
     RcptAsked,
     Signal,
 )
-from smtpgw.smtp.session import MAX_REPLIES, Session
+from smtpgw.smtp.session import MAX_REPLIES
 
 _log = Logger()
 
@@ -47,43 +44,13 @@ _SESSION = "session"
 _MOST_NOTES = 20
 """Of the rules on one message."""
 
+_OPEN = Stage.OPEN
 
-class SessionDriver:
-    """
-    Drives one session. The protocol inherits it, and fills in what concerns the transport.
 
-    :ivar is_held: the intake has asked for a pause.
-    :ivar is_unread: the client does not read our replies.
-    :ivar is_slowed: our reply waits on purpose, and what comes behind it; or others have their turn first.
-    :ivar has_heard_all: the client has closed its side: what it sent is answered, then the connection is closed.
-    :ivar is_over: the connection is ending, or gone.
-    """
+class SessionDriver(ConnectionState):
+    """Drives one session. The protocol inherits it, and fills in what concerns the transport."""
 
-    _session: Session
-    _owner: Owner
-    _reception: Reception
-    _address: str = ""
-    _session_id: str = ""
-    _client: Client | None = None
-    _tls: TlsFacts | None = None
-    _identity: str | None = None
-    _mechanism: str = ""
-    _port: int = 0
-    _given_helo: str = ""
-    _name: str | None = None
-    _notes: tuple[str, ...] = ()
-    _waiting: Deferred[Any] | None = None
-    _intake: Intake | None = None
-    _has_resumed: bool = False
-    _transactions: int = 0
-    _is_running: bool = False
-    _tarpit: Tarpit | None = None
-    _slow_call: IDelayedCall | None = None
-    is_held: bool = False
-    is_unread: bool = False
-    is_slowed: bool = False
-    has_heard_all: bool = False
-    is_over: bool = False
+    __slots__ = ()
 
     # --- What the protocol fills in ---
 
@@ -116,8 +83,8 @@ class SessionDriver:
     # --- What the protocol calls ---
 
     def run(self) -> None:
-        """Go on as far as input and answers allow."""
-        if self._is_running:
+        """Go on as far as input and answers allow; not before the banner, whoever asks."""
+        if self._is_running or self.stage is not _OPEN:
             return
         self._is_running = True
         session = self._session
@@ -188,13 +155,14 @@ class SessionDriver:
 
     def _mail_asked(self, event: MailAsked) -> None:
         mail = event.mail
+        self._notes = ()
         try:
             verdict = self._reception.mail(self.client(mail.smtputf8), mail)
         except Exception:  # noqa: BLE001
             self._failed("mail")
             return
         if type(verdict) is Accept:
-            self._accepted(verdict, "mail")
+            self._accepted(verdict)
         else:
             self._answered(verdict, "mail", path_text(mail.reverse_path))
 
@@ -206,7 +174,7 @@ class SessionDriver:
             self._failed("rcpt")
             return
         if type(verdict) is Accept:
-            self._accepted(verdict, "rcpt")
+            self._accepted(verdict)
         else:
             self._answered(verdict, "rcpt", str(event.recipient.mailbox))
 
@@ -219,7 +187,7 @@ class SessionDriver:
                 self._slow_down(self._tarpit.wait(self._session.errors, 1))
             self._session.refuse(verdict.reply)
         elif isinstance(verdict, Accept):
-            self._accepted(verdict, stage)
+            self._accepted(verdict)
         else:
             waiting = verdict if isinstance(verdict, Deferred) else Deferred.fromCoroutine(_result_of(verdict))
             self._waiting = waiting
@@ -227,10 +195,10 @@ class SessionDriver:
             # What goes wrong after that is not the reception's trouble: the connection has lost its way.
             waiting.addErrback(self._broken)
 
-    def _accepted(self, verdict: Accept, stage: str) -> None:
-        known = () if stage == "mail" else self._notes
-        # Bounded, and each once: a thousand recipients have the same few.
-        self._notes = tuple(dict.fromkeys(known + verdict.notes))[:_MOST_NOTES]
+    def _accepted(self, verdict: Accept) -> None:
+        if verdict.notes:
+            # Bounded, and each once: a thousand recipients have the same few.
+            self._notes = tuple(dict.fromkeys(self._notes + verdict.notes))[:_MOST_NOTES]
         self._session.accept()
 
     def _decided(self, verdict: Any, stage: str, subject: str) -> None:
@@ -269,7 +237,9 @@ class SessionDriver:
 
     def _data_asked(self, event: DataAsked) -> None:
         envelope = event.envelope
-        client = msgspec.structs.replace(self.client(envelope.smtputf8), notes=self._notes)
+        client = self.client(envelope.smtputf8)
+        if self._notes:
+            client = msgspec.structs.replace(client, notes=self._notes)
         try:
             intake = self._reception.begin(client, envelope, self._resume)
         except Exception:  # noqa: BLE001

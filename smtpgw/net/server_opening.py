@@ -7,11 +7,10 @@ TLS, the door and the wait together, the banner. XCLIENT comes later and leads b
 """
 
 from collections.abc import Awaitable, Callable
-from enum import Enum
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, ISSLTransport
+from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,7 +21,7 @@ from smtpgw.model.reply import Reply, reply
 from smtpgw.model.verdict import Refuse
 from smtpgw.net.proxy_header import BadProxyHeader, ProxiedClient, ProxyHeaderReader
 from smtpgw.net.server_auth_driver import AuthDriver
-from smtpgw.net.server_deadlines import Deadlines
+from smtpgw.net.server_state import Stage
 from smtpgw.net.server_tarpit import Tarpit
 from smtpgw.smtp import replies
 from smtpgw.smtp.events import XclientAsked
@@ -33,35 +32,11 @@ _EARLY = reply(554, "5.5.1", "You talk before it is your turn")
 _NO_DOOR = reply(421, "4.3.0", "Temporary trouble here, try again later")
 
 
-class Stage(Enum):
-    """
-    How far a connection has come.
-
-    ``PROXY``: the proxy's header is awaited. ``TLS``: the handshake of implicit TLS is. ``DOOR``: the door, the wait
-    before the banner, or both. ``OPEN``: the session has begun.
-    """
-
-    PROXY = "proxy"
-    TLS = "tls"
-    DOOR = "door"
-    OPEN = "open"
-
-
 class OpeningDriver(AuthDriver):
-    """
-    A session driver that knows how a session begins.
-
-    :ivar stage: changed here alone.
-    """
+    """A session driver that knows how a session begins."""
 
     ctx: Any
     startedTLS: bool
-    stage: Stage = Stage.PROXY
-    _deadlines: Deadlines
-    _proxy: ProxyHeaderReader | None = None
-    _visitor: Client | None = None
-    _is_door_open = False
-    _early_call: IDelayedCall | None = None
 
     # --- What the protocol fills in ---
 
@@ -79,11 +54,6 @@ class OpeningDriver(AuthDriver):
         else:
             self._identified()
 
-    def run(self) -> None:
-        """Not before the banner, whoever asks."""
-        if self.stage is Stage.OPEN:
-            super().run()
-
     def early_input(self, octets: bytes) -> None:
         """What comes before the banner."""
         if self.stage is Stage.PROXY:
@@ -98,11 +68,11 @@ class OpeningDriver(AuthDriver):
         """TLS stands, if it comes first: ask the door, and wait."""
         self.stage = Stage.DOOR
         settings = self._owner.settings
-        is_trusted = is_in_networks(self._address, settings.trusted_networks)
-        if settings.tarpit_seconds and not is_trusted:
-            self._tarpit = Tarpit(settings.tarpit_seconds)
-        if settings.early_talker_seconds and not is_trusted:
-            self._early_call = self._owner.call_later(settings.early_talker_seconds, self._was_patient)
+        if not is_in_networks(self._address, settings.trusted_networks):
+            if settings.tarpit_seconds:
+                self._tarpit = Tarpit(settings.tarpit_seconds)
+            if settings.early_talker_seconds:
+                self._early_call = self._owner.call_later(settings.early_talker_seconds, self._was_patient)
         self._ask_door()
 
     def turn_away(self, refusal: Reply, refuse: Refuse | None = None) -> None:

@@ -9,7 +9,8 @@ from smtpgw.boundaries.auth import Authenticator
 from smtpgw.boundaries.reception import Door
 from smtpgw.model.notice import Notice
 from smtpgw.model.reply import Reply
-from smtpgw.net.server_settings import ServerSettings
+from smtpgw.net.server_settings import ServerSettings, extension_tables, session_rules
+from smtpgw.smtp.session_rules import ExtensionTables, SessionRules
 
 
 class Owner:
@@ -28,6 +29,18 @@ class Owner:
     sweeps: bool = False
     door: Door | None = None
     authenticator: Authenticator | None = None
+    _terms: tuple[ServerSettings, SessionRules, ExtensionTables] | None = None
+
+    def session_terms(self, settings: ServerSettings) -> tuple[SessionRules, ExtensionTables]:
+        """
+        What sessions hold of the settings.
+
+        Kept while they are the same object: to find out whether others are equal takes longer than the banner.
+        """
+        terms = self._terms
+        if terms is None or terms[0] is not settings:
+            terms = self._terms = settings, session_rules(settings), extension_tables(settings.extensions)
+        return terms[1:]
 
     def enter(self, protocol: Any) -> Reply | None:
         """A connection was made. The reply says why it can't stay; it must ``leave`` all the same."""

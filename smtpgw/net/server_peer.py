@@ -4,19 +4,20 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 
 from OpenSSL import SSL
+from twisted.internet.interfaces import IAddress
 
 from smtpgw.model.envelope import TlsFacts
 from smtpgw.net.server_certificate import subjects_of
 from smtpgw.net.server_tls import verified_certificate
 
 
-def peer_address(transport: Any) -> str:
+def peer_address(peer: IAddress) -> str:
     """
-    The peer's IP address.
+    The IP address of a transport's peer.
 
     An IPv4 address that came through an IPv6 socket is given as IPv4. Empty where there is none: a Unix socket.
     """
-    host = getattr(transport.getPeer(), "host", None)
+    host = getattr(peer, "host", None)
     if not isinstance(host, str):
         return ""
     if ":" not in host:
@@ -29,9 +30,9 @@ def peer_address(transport: Any) -> str:
     return host if mapped is None else str(mapped)
 
 
-def peer_port(transport: Any) -> int:
-    """The peer's TCP port; 0 where there is none."""
-    port = getattr(transport.getPeer(), "port", 0)
+def peer_port(peer: IAddress) -> int:
+    """Its TCP port; 0 where there is none."""
+    port = getattr(peer, "port", 0)
     return port if isinstance(port, int) else 0
 
 

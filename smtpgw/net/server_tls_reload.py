@@ -33,16 +33,19 @@ class ReloadingTls:
         files: TlsFiles,
         seconds: Callable[[], float],
         log: Callable[[str], None],
+        warn: Callable[[str], None],
         look_seconds: float = _LOOK_SECONDS,
     ) -> None:
         """
         :param seconds: of a clock that is only ever compared with itself.
-        :param log: gets a line for the operator.
+        :param log: gets a line for the operator when all is well.
+        :param warn: gets one when the new files can't be used.
         :raises TlsTrouble: the files can't be used now, at the start.
         """
         self._files = files
         self._seconds = seconds
         self._log = log
+        self._warn = warn
         self._look_seconds = look_seconds
         self._mark = _mark(files)
         self._current = ServerTls(files)
@@ -66,7 +69,7 @@ class ReloadingTls:
         try:
             self._current = ServerTls(self._files)
         except TlsTrouble as trouble:
-            self._log(f"{trouble}; the certificate that was read before stays in force")
+            self._warn(f"{trouble}; the certificate that was read before stays in force")
         else:
             self._log(f"{self._files.certificate}: read again")
 

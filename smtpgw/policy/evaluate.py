@@ -50,7 +50,8 @@ def evaluate(asks: Sequence[Ask], *arguments: object) -> Verdict | Awaitable[Ver
     for index, ask in enumerate(asks):
         verdict = ask(*arguments)
         if isinstance(verdict, Accept):
-            accepted = _joined(accepted, verdict)
+            if verdict.notes:
+                accepted = _joined(accepted, verdict)
         elif isinstance(verdict, Refuse):
             return verdict
         else:

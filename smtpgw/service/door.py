@@ -25,6 +25,11 @@ class PolicyDoor:
         self._checks = tuple(checks)
         self._name_of = name_of
 
+    @property
+    def is_open(self) -> bool:
+        """Everybody comes in as he is."""
+        return not self._checks and self._name_of is None
+
     def connect(self, client: Client) -> Client | Refuse | Awaitable[Client | Refuse]:
         """See the boundary. Answers at once when no rule must wait."""
         verdict = evaluate_connect(self._checks, client)

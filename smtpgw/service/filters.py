@@ -11,6 +11,7 @@ from smtpgw.config.schema import Config, WhenDown
 from smtpgw.model.envelope import Client
 from smtpgw.model.verdict import Refuse
 from smtpgw.net.milter_client import MilterDialer
+from smtpgw.service.door import PolicyDoor
 
 
 class Filters:
@@ -36,9 +37,11 @@ class Filters:
         self.rcpt_checks: tuple[RcptCheck, ...] = milters
         self.content_filters: tuple[ContentFilter, ...] = milters
 
-    def behind(self, door: Door) -> Door:
-        """The door, which tells the filters of who has left."""
-        return _Behind(door, self.content_filters) if self.content_filters else door
+    def behind(self, door: PolicyDoor) -> Door | None:
+        """The door, which tells the filters of who has left; none where nobody would be asked or told."""
+        if self.content_filters:
+            return _Behind(door, self.content_filters)
+        return None if door.is_open else door
 
 
 class _Behind:

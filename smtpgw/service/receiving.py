@@ -178,7 +178,12 @@ class Receiving:
             tuple(SniFiles(one.name, str(one.certificate), str(one.key)) for one in tls.sni),
         )
         try:
-            return ReloadingTls(files, self._reactor.seconds, lambda line: _log.warn("{line}", line=line))
+            return ReloadingTls(
+                files,
+                self._reactor.seconds,
+                lambda line: _log.info("{line}", line=line),
+                lambda line: _log.warn("{line}", line=line),
+            )
         except TlsTrouble as trouble:
             raise CannotStart(str(trouble)) from trouble
 

@@ -5,6 +5,7 @@ What is said at every message is kept as octets. No text here names a path, a se
 """
 
 import re
+from functools import lru_cache
 
 from smtpgw.model.reply import Reply, reply
 
@@ -99,6 +100,16 @@ def encode(answer: Reply) -> bytes:
     return "".join(
         f"{answer.code}{' ' if index == last else '-'}{status}{line}\r\n" for index, line in enumerate(kept)
     ).encode("ascii")
+
+
+@lru_cache(maxsize=256)
+def encode_greeting(lines: tuple[str, ...]) -> bytes:
+    """
+    The reply to EHLO or HELO as on the wire, kept: the clients of a listener get the same few.
+
+    What they say about themselves must not be in it, lest they fill the memory.
+    """
+    return encode(Reply(250, "", lines))
 
 
 def _safe(text: str) -> str:

@@ -63,11 +63,17 @@ class Session(SessionState):
 
     def receive(self, octets: bytes) -> None:
         """Take input; it is read by ``step``."""
-        if self.phase is not _CLOSED:
-            self.waiting.append(octets)
-            self.waiting_size += len(octets)
-            if len(self.waiting) > _MAX_PIECES:
-                self.waiting = [b"".join(self.waiting)]
+        if self.phase is _CLOSED:
+            return
+        if self.position == len(self.buffer) and not self.waiting:
+            # Nothing stands before it.
+            self.buffer = octets
+            self.position = 0
+            return
+        self.waiting.append(octets)
+        self.waiting_size += len(octets)
+        if len(self.waiting) > _MAX_PIECES:
+            self.waiting = [b"".join(self.waiting)]
 
     def step(self) -> Event | None:
         """Read on to the next event. ``None``: more input is needed, or an answer."""

@@ -137,7 +137,7 @@ def _greeted(session: SessionState, argument: bytes, *, is_extended: bool) -> Ev
     if is_extended:
         offers = (extension.offer(session.facts) for extension in session.rules.extensions)
         lines += [offer for offer in offers if offer is not None]
-    session.say(Reply(250, "", tuple(lines)))
+    session.output.append(replies.encode_greeting(tuple(lines)))
     return Signal.GREETED
 
 
@@ -173,7 +173,7 @@ def _mail(session: SessionState, argument: bytes) -> Event | None:
 
 
 def _parameters_of(fields: MailFields) -> MailParameters:
-    found = MailParameters(
+    asked = (
         fields.envelope_id,
         fields.returned,
         fields.requires_tls,
@@ -181,7 +181,8 @@ def _parameters_of(fields: MailFields) -> MailParameters:
         fields.hold_seconds,
         fields.hold_until,
     )
-    return NO_PARAMETERS if found == NO_PARAMETERS else found
+    # Nearly no message asks for anything, and to compare two of these takes longer than to read the whole command.
+    return MailParameters(*asked) if any(asked) else NO_PARAMETERS
 
 
 def _mail_parameters(session: SessionState, parameters: Parameters, fields: MailFields) -> Reply | None:
@@ -332,6 +333,7 @@ def _help(session: SessionState, argument: bytes) -> Event | None:
 def _quit(session: SessionState, argument: bytes) -> Event | None:
     if argument.strip(b" "):
         return session.bad(replies.NO_ARGUMENT)
+    session.has_said_all = not session.buffered_octets
     session.turn_away(replies.BYE)
     return None
 

@@ -36,6 +36,7 @@ class SessionState:
     :ivar chunks: reads the message of this transaction, from its first BDAT on.
     :ivar has_failed_chunks: a chunk was refused, and others of its message may still come.
     :ivar refused: RCPT that the driver refused with 5xx.
+    :ivar has_said_all: nothing has come behind QUIT.
     """
 
     # More attributes than an instance's dictionary can hold in its compact form: slots are faster, and smaller.
@@ -48,6 +49,7 @@ class SessionState:
         "errors",
         "facts",
         "has_failed_chunks",
+        "has_said_all",
         "has_tried",
         "helo",
         "is_extended",
@@ -99,6 +101,7 @@ class SessionState:
         self.is_shutting_down = False
         self.is_first_line = True
         self.is_over = False
+        self.has_said_all = False
         self.errors = 0
         self.messages = 0
         self.mail: MailFrom | None = None

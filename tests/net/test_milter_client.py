@@ -4,6 +4,7 @@
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, NoRouteError
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
@@ -181,6 +182,57 @@ class DialerTests(SynchronousTestCase):
         factory.clientConnectionFailed(None, Failure(NoRouteError()))
         found = self.failureResultOf(waiting, FilterLost)
         self.assertIn("inet:127.0.0.1:1 can't be reached", str(found.value))
+
+    def dial(self):
+        return Deferred.fromCoroutine(self.dialer())
+
+    def fail_last(self, seconds):
+        self.reactor.advance(seconds)
+        self.reactor.tcpClients[-1][2].clientConnectionFailed(None, Failure(ConnectTimeout()))
+
+    def test_down(self):
+        """One that does not answer keeps nobody waiting for a while; then one tries, and the others still don't."""
+        self.reactor = MemoryReactorClock()
+        self.dialer = MilterDialer(self.reactor, "inet:192.0.2.1:1", 30.0)
+        waiting = [self.dial(), self.dial()]
+        self.fail_last(5)
+        self.reactor.tcpClients[0][2].clientConnectionFailed(None, Failure(ConnectTimeout()))
+        for one in waiting:
+            self.failureResultOf(one, FilterLost)
+        self.reactor.advance(14.9)
+        self.assertIn("192.0.2.1:1 can't be reached", str(self.failureResultOf(self.dial(), FilterLost).value))
+        self.assertEqual(len(self.reactor.tcpClients), 2)
+        self.reactor.advance(0.1)
+        probe = self.dial()
+        self.failureResultOf(self.dial(), FilterLost)
+        self.assertEqual(len(self.reactor.tcpClients), 3)
+        self.fail_last(5)
+        self.failureResultOf(probe, FilterLost)
+        self.failureResultOf(self.dial(), FilterLost)
+        self.assertEqual(len(self.reactor.tcpClients), 3)
+        # A client that goes away in the middle of its try leaves it to the next one.
+        self.reactor.advance(15)
+        probe = self.dial()
+        self.reactor.advance(2)
+        probe.cancel()
+        self.failureResultOf(probe, FilterLost)
+        probe = self.dial()
+        self.assertEqual(len(self.reactor.tcpClients), 5)
+        self.reactor.tcpClients[-1][2].buildProtocol(None).makeConnection(StringTransport())
+        self.successResultOf(probe)
+        self.dial()
+        self.dial()
+        self.assertEqual(len(self.reactor.tcpClients), 7)
+
+    def test_refused_at_once(self):
+        """A milter that is started anew is back with the next message."""
+        self.reactor = MemoryReactorClock()
+        self.dialer = MilterDialer(self.reactor, "inet:192.0.2.1:1", 30.0)
+        for _ in range(3):
+            waiting = self.dial()
+            self.fail_last(0)
+            self.failureResultOf(waiting, FilterLost)
+        self.assertEqual(len(self.reactor.tcpClients), 3)
 
     def test_connected(self):
         """A link that is open."""

@@ -18,7 +18,8 @@ from tests.net.server_rig import Rig
 from tests.net.test_factory import TlsTransport
 from tests.net.test_server_half_closed import StartTlsTransport
 
-_WRONG = LoginRefused(reply(535, "5.7.8", "Authentication failed"), "wrong password of user")
+_WRONG = LoginRefused(reply(535, "5.7.8", "Authentication failed"), "wrong password", "user\n")
+_LATER = LoginRefused(reply(454, "4.7.0", "Temporary authentication failure"), "the pool is full")
 
 
 class MemoryExchange:
@@ -85,6 +86,10 @@ class AuthCase(SynchronousTestCase):
     def plain(self):
         """AUTH with an initial response."""
         self.client.greet()
+        return self.plain_again()
+
+    def plain_again(self):
+        """On the same connection."""
         return self.client.send(b"AUTH PLAIN " + b64encode(b"\0user\0secret") + b"\r\n")
 
 
@@ -115,6 +120,16 @@ class OfferTests(AuthCase):
         alsoProvides(transport, ISSLTransport)
         client.protocol.handshakeCompleted()
         self.assertIn(b"AUTH SCRAM-SHA-256 PLAIN", client.send(b"EHLO c\r\n"))
+
+    @holds("5321", "2.2.1", "AUTH, which EHLO offers, is taken behind EHLO alone.")
+    def test_before_ehlo(self):
+        """503 without a greeting, and behind HELO; nobody is asked, and it counts as a bad command."""
+        self.assertEqual(self.plain_again(), b"503 5.5.1 Send EHLO first\r\n")
+        self.client.greet()
+        self.client.send(b"HELO c\r\n")
+        self.assertEqual(self.plain_again(), b"503 5.5.1 Send EHLO first\r\n")
+        self.assertEqual((self.authenticator.begun, self.client.protocol._session.errors), ([], 2))
+        self.assertEqual(self.plain()[:9], b"235 2.7.0")
 
     def test_off(self):
         """Not where the settings don't say so."""
@@ -168,7 +183,9 @@ class StepTests(AuthCase):
             self.authenticator.steps = [step]
             self.assertEqual(self.plain()[:9], b"535 5.7.8")
             told = [notice for notice in self.rig.notices if isinstance(notice, Rejected)]
-            self.assertEqual([(one.stage, one.refuse.cause) for one in told], [("auth", "wrong password of user")])
+            self.assertEqual(
+                [(one.stage, one.refuse.cause, one.subject) for one in told], [("auth", "wrong password", "user\n")]
+            )
             self.assertIsNone(self.client.protocol.client().identity)
 
     def test_enough(self):
@@ -176,6 +193,25 @@ class StepTests(AuthCase):
         self.authenticator.steps = [LoginRefused(reply(421, "4.7.0", "Too many failed logins"))]
         self.assertEqual(self.plain()[:9], b"421 4.7.0")
         self.assertTrue(self.client.transport.disconnecting)
+
+    def test_undecided_for_ever(self):
+        """Logins that can't be decided are bounded like those that are wrong: the tenth ends the connection."""
+        self.patch(__import__("smtpgw.net.server_auth_driver", fromlist=["_log"])._log, "error", lambda *a, **k: None)
+        for step in (_LATER, succeed(_LATER), RuntimeError()):
+            self.start()
+            self.client.greet()
+            self.authenticator.steps = [step]
+            for _ in range(9):
+                self.assertEqual(self.plain_again()[:9], b"454 4.7.0")
+            self.assertEqual(self.plain_again()[:9], b"421 4.7.0")
+            self.assertTrue(self.client.transport.disconnecting)
+        self.start()
+        self.client.greet()
+        self.authenticator.steps = [_LATER]
+        for _ in range(10):
+            self.plain_again()
+        told = [notice.refuse.reply.code for notice in self.rig.notices if isinstance(notice, Rejected)]
+        self.assertEqual(told, [454] * 9 + [421])
 
     def test_trouble(self):
         """Whatever is raised is 454 4.7.0; the log gets no word of it, because it may be a password."""

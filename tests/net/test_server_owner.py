@@ -37,6 +37,17 @@ class TurnTests(TestCase):
 class OwnerTests(SynchronousTestCase):
     """The base decides nothing."""
 
+    def test_session_terms(self):
+        """Made from the settings once, and anew for others."""
+        owner = Owner()
+        first, other = ServerSettings(hostname="mx", recipients=7), ServerSettings(hostname="mx", recipients=8)
+        rules, tables = owner.session_terms(first)
+        self.assertEqual(rules.recipients, 7)
+        self.assertIs(owner.session_terms(first)[0], rules)
+        self.assertEqual(owner.session_terms(other)[0].recipients, 8)
+        self.assertEqual(owner.session_terms(first)[0].recipients, 7)
+        self.assertIn("SIZE", tables.mail)
+
     def test_abstract(self):
         """Whoever forgets a method hears of it."""
         owner = Owner()

@@ -8,7 +8,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.model.envelope import TlsFacts
-from smtpgw.net.server_peer import peer_address, tls_facts
+from smtpgw.net.server_peer import peer_address, peer_port, tls_facts
 
 
 class PeerAddressTests(SynchronousTestCase):
@@ -26,7 +26,13 @@ class PeerAddressTests(SynchronousTestCase):
             (HostnameAddress(b"x", 1), ""),
         ):
             with self.subTest(text):
-                self.assertEqual(peer_address(StringTransport(peerAddress=address)), text)
+                self.assertEqual(peer_address(address), text)
+
+    def test_ports(self):
+        """Of TCP, whatever the address; elsewhere there is none."""
+        self.assertEqual(peer_port(IPv4Address("TCP", "192.0.2.1", 12345)), 12345)
+        self.assertEqual(peer_port(IPv6Address("TCP", "2001:db8::1", 1)), 1)
+        self.assertEqual(peer_port(UNIXAddress("/run/x")), 0)
 
 
 class TlsFactsTests(SynchronousTestCase):

@@ -40,6 +40,12 @@ class PolicyDoorTests(SynchronousTestCase):
         self.assertIs(door.connect(STRANGER), STRANGER)
         door.leave(STRANGER)
 
+    def test_is_open(self):
+        """Only without rules, and where no names are found out."""
+        self.assertTrue(PolicyDoor(()).is_open)
+        self.assertFalse(PolicyDoor((Say(ACCEPT),)).is_open)
+        self.assertFalse(PolicyDoor((), lambda address: None).is_open)
+
     def test_refused(self):
         """The first refusal counts; later rules are not asked."""
         last = Say(ACCEPT)

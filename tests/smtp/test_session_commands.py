@@ -64,6 +64,24 @@ ROWS = (
 )
 
 
+class QuitTests(SynchronousTestCase):
+    """Whether a client that took its leave had anything more to say is known."""
+
+    def test_said_all(self):
+        """However QUIT was cut; something behind it counts."""
+        for pieces, has_said_all in (
+            ((b"QUIT\r\n",), True),
+            ((b"NOOP\r\nqu", b"it \r\n"), True),
+            ((b"QUIT\r\nNOOP\r\n",), False),
+            ((b"NOOP\r\n",), False),
+        ):
+            with self.subTest(pieces=pieces):
+                driver = CoreDriver()
+                for piece in pieces:
+                    driver.feed(piece)
+                self.assertIs(driver.session.has_said_all, has_said_all)
+
+
 class TableTests(SynchronousTestCase):
     """Every command in every phase has the reply that the RFC gives it."""
 
