@@ -34,10 +34,13 @@ class LoginRefused(Struct, frozen=True, gc=False):
 
     :ivar reply: 535 5.7.8; 454 4.7.0 when it can't be told now; 421 4.7.0 ends the connection; 501 5.5.2 for nonsense.
     :ivar cause: for the log only; never a password.
+    :ivar account: for the log only: the account that was claimed, if there is one of that name; never a name that is
+        none, which may be a password in the wrong field.
     """
 
     reply: Reply
     cause: str = ""
+    account: str = ""
 
 
 Step = Challenge | LoggedIn | LoginRefused

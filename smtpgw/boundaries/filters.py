@@ -70,9 +70,15 @@ class Passed(Struct, frozen=True):
 
 
 class Discard(Struct, frozen=True, gc=False):
-    """The client hears 250, and nobody gets the message. :ivar check: who said so."""
+    """
+    The client hears 250, and nobody gets the message.
+
+    :ivar check: who said so.
+    :ivar cause: which one of that name, or why; for the log.
+    """
 
     check: str
+    cause: str = ""
 
 
 Filtered = Passed | Refuse | Discard

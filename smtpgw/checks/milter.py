@@ -39,6 +39,8 @@ _UNASKED = "milter: not asked"
 _MOST_VISITS = 1000
 """Connections to one milter at a time. Beyond it, it counts as one that can't be reached."""
 
+_FULL = "too many connections to it"
+
 
 class _Visit:
     """
@@ -100,6 +102,7 @@ class Milter:
         self._most_body_octets = most_body_octets
         self._most_visits = most_visits
         self._visits: dict[str, _Visit] = {}
+        self._passing = 0
 
     # --- Checks ---
 
@@ -124,8 +127,8 @@ class Milter:
     async def _mail(self, client: Client, mail: MailFrom) -> Verdict:
         visit = self._visits.get(client.session_id)
         if visit is None:
-            if len(self._visits) >= self._most_visits and not self._make_room():
-                return self._down("too many connections to it")
+            if self._is_full():
+                return self._down(_FULL)
             visit = self._visits[client.session_id] = _Visit()
         visit.is_busy = True
         visit.is_unasked = False
@@ -138,6 +141,10 @@ class Milter:
             verdict = self._verdict(visit, answer)
         visit.is_busy = isinstance(verdict, Accept)
         return verdict
+
+    def _is_full(self) -> bool:
+        """There is no connection to be had, those included that last for one message alone."""
+        return len(self._visits) + self._passing >= self._most_visits and not self._make_room()
 
     def _make_room(self) -> bool:
         """Hang up for a client that is between two messages, as those that keep connections for later are."""
@@ -175,6 +182,10 @@ class Milter:
         if self._accepts_when_down:
             return Accept((f"{_UNASKED}: {_printable(cause)}",))
         return Refuse(_DOWN, self.name, cause)
+
+    def _passed_by(self, cause: str) -> Passed | Refuse:
+        verdict = self._down(cause)
+        return verdict if isinstance(verdict, Refuse) else Passed(notes=verdict.notes)
 
     # --- The dialogue up to the content ---
 
@@ -231,19 +242,22 @@ class Milter:
         visit = self._visits.get(client.session_id)
         lasts = visit is not None
         if visit is None:
+            if self._is_full():
+                return self._passed_by(_FULL)
             visit = _Visit()
         if visit.is_unasked:
             visit.is_busy = False
             return Passed(notes=(_UNASKED,))
         is_done = False
+        self._passing += not lasts
         try:
             filtered = await self._content(visit, client, envelope, queue_id, content)
             is_done = lasts
             return filtered
         except FilterLost as lost:
-            verdict = self._down(str(lost))
-            return verdict if isinstance(verdict, Refuse) else Passed(notes=verdict.notes)
+            return self._passed_by(str(lost))
         finally:
+            self._passing -= not lasts
             # Whatever ended it in the middle, the milter forgets the message with its connection.
             if not is_done:
                 visit.close()
@@ -264,7 +278,7 @@ class Milter:
                     return Passed(_edits(dialogue, envelope))
         if isinstance(answer, Refused):
             return Refuse(answer.reply, self.name, self._address)
-        return Discard(self.name) if answer is Ruling.DISCARD else Passed()
+        return Discard(self.name, self._address) if answer is Ruling.DISCARD else Passed()
 
 
 def _edits(dialogue: Dialogue, envelope: Envelope) -> Edits:

@@ -269,21 +269,48 @@ def _print_message(message: dict[str, Any], now: float) -> None:
         ("came from", " ".join(word for word in came_from if word) + (f", {tls['version']}" if tls else "")),
         ("size", size_text(message["size_octets"])),
     ]
+    if client.get("identity"):
+        by = f" ({client['mechanism']})" if client.get("mechanism") else ""
+        pairs.insert(4, ("login", client["identity"] + by))
+    if asked := list(_asked_for(message)):
+        pairs.append(("asked for", ", ".join(asked)))
     if message["expires_at"] is not None:
         pairs.append(
             ("expires", f"{time_text(message['expires_at'])} (in {duration_text(message['expires_at'] - now)})")
         )
     print_pairs(pairs)
     click.echo()
-    headings = ("#", "TO", "STATE", "ATTEMPTS", "NEXT", "REASON")
-    print_table(
-        headings, [_recipient(recipient, now) for recipient in message["recipients"]], right=frozenset({0, 3, 4})
-    )
+    headings = ["#", "TO", "STATE", "ATTEMPTS", "NEXT", "REASON"]
+    rows = [_recipient(recipient, now) for recipient in message["recipients"]]
+    wishes = [_asked_of(recipient) for recipient in message["recipients"]]
+    if any(wishes):
+        headings.append("ASKED FOR")
+        rows = [(*row, wish) for row, wish in zip(rows, wishes, strict=True)]
+    print_table(headings, rows, right=frozenset({0, 3, 4}))
     content = message.get("content")
     if content is not None:
         click.echo()
         for line in content.replace("\r\n", "\n").split("\n"):
             click.echo(_shown_line(line))
+
+
+def _asked_for(message: dict[str, Any]) -> Iterator[str]:
+    """What its sender has asked for, as in MAIL."""
+    for word, key in (("ENVID", "envelope_id"), ("RET", "returned")):
+        if message.get(key):
+            yield f"{word}={message[key]}"
+    if message.get("requires_tls"):
+        yield "REQUIRETLS"
+    if deliver_by := message.get("deliver_by"):
+        yield f"BY={deliver_by['value']} ({time_text(deliver_by['at'])})"
+    if message.get("release_at"):
+        yield f"HOLDUNTIL={time_text(message['release_at'])}"
+
+
+def _asked_of(recipient: dict[str, Any]) -> str:
+    """Likewise, as in RCPT."""
+    words = (("NOTIFY", "notify"), ("ORCPT", "original"))
+    return " ".join(f"{word}={recipient[key]}" for word, key in words if recipient.get(key))
 
 
 def _shown_line(line: str) -> str:

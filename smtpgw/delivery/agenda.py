@@ -150,8 +150,9 @@ class Agenda:
         destination.retry_at = now
         destination.resolved_until = 0.0
         if destination.site is not None:
-            destination.site.urge(now)
-            self._site_times.set(destination.site, now)
+            for site in destination.site.family():
+                site.urge(now)
+                self._site_times.set(site, now)
         self._destination_times.set(destination, destination.next_time())
 
     def resume(self, now: float) -> None:
@@ -283,8 +284,11 @@ class Agenda:
         for site in self._site_times.due(now):
             self.links.site_woke(now, site)
             if site.is_idle:
-                site.is_listed = False
-                self._sites.pop((site.name, site.route.name), None)
+                key = (site.name, site.route.name)
+                # Not so one without some of its hosts: it goes by the same name.
+                if self._sites.get(key) is site:
+                    site.is_listed = False
+                    del self._sites[key]
         for destination in self._destination_times.due(now):
             self._destination_woke(now, destination)
 

@@ -181,6 +181,25 @@ class LinkBoard:
             self._troubled(now, site, link.hop, "transaction", trouble)
         return is_over
 
+    def pass_on(self, now: float, link_id: int, item: Item) -> bool:
+        """
+        The host of a link can't take an item as its sender wants it, which says nothing of the site's other hosts.
+
+        :returns: False when there is none that was not asked yet; then its result is the one for ``job_done``.
+        """
+        link = self.records[link_id]
+        others = link.site.without(link.hop)
+        if others is None:
+            return False
+        link.pending -= 1
+        link.idle_since = now
+        others.enqueue(item)
+        self._wakeups.set(others, others.next_time(now))
+        self.pump(now, others)
+        self.pump(now, link.site)
+        self._rest(now, link)
+        return True
+
     def not_sent(self, now: float, link_id: int, item: Item) -> None:
         """An assigned item is not there any more; the link is free for another."""
         self._remove(item)

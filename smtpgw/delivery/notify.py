@@ -17,11 +17,13 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from random import Random
 
 from smtpgw.delivery.notify_original import bounded_header, header_part, message_part
 from smtpgw.delivery.notify_report import Report, status_part
 from smtpgw.delivery.notify_words import delay_words, failure_words, success_words
+from smtpgw.delivery.resolution import to_a_labels
 from smtpgw.model.address import Mailbox
 from smtpgw.model.envelope import (
     NO_PARAMETERS,
@@ -43,7 +45,8 @@ _REQUIRES_TLS = MailParameters(requires_tls=True)
 _MESSAGE_ID = re.compile(rb"^message-id:\s{0,4}(<[!-;=?-~]{3,250}>)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
-def failure_notice(  # noqa: PLR0913 - all that a notification is made of
+def notice(  # noqa: PLR0913 - all that a notification is made of
+    action: str,
     entry: Entry,
     slots: Sequence[int],
     now: float,
@@ -55,10 +58,12 @@ def failure_notice(  # noqa: PLR0913 - all that a notification is made of
     whole: bytes | None = None,
 ) -> tuple[Entry, bytes] | None:
     """
-    Tells the sender which recipients have failed; entry and content are ready for an ``Insert``.
+    Tells the sender of some recipients; entry and content are ready for an ``Insert``.
 
-    :param entry: as it is after they failed: the last outcome of each is its reason.
-    :param slots: indexes of those that failed.
+    :param action: ``failed``; ``delayed``: they wait, and it will be tried until the entry expires; or ``delivered``,
+        also of those that were relayed to a host that will tell nothing further.
+    :param entry: as it is after that happened: the last outcome of each is the reason.
+    :param slots: indexes of the recipients.
     :param queue_id: of the notification.
     :param header: the header section of the original as received; any length, only its beginning is returned.
     :param expires_at: of the notification.
@@ -69,78 +74,15 @@ def failure_notice(  # noqa: PLR0913 - all that a notification is made of
     reverse_path = entry.message.envelope.reverse_path
     if reverse_path is None or not slots:
         return None
-    report = Report(entry, tuple(slots), now, hostname, "failed")
-    subject = "Your message could not be delivered"
-    return _notice(report, reverse_path, queue_id, expires_at, subject, failure_words(report), header, random, whole)
-
-
-def success_notice(
-    entry: Entry,
-    slots: Sequence[int],
-    now: float,
-    hostname: str,
-    queue_id: int,
-    header: bytes,
-    expires_at: float,
-    random: Random,
-) -> tuple[Entry, bytes] | None:
-    """
-    Tells the sender which recipients have been delivered to, or relayed to a host that will tell nothing further.
-
-    Otherwise as :func:`failure_notice`.
-    """
-    reverse_path = entry.message.envelope.reverse_path
-    if reverse_path is None or not slots:
-        return None
-    report = Report(entry, tuple(slots), now, hostname, "delivered")
-    subject = "Your message was passed on" if report.is_some_relayed else "Your message was delivered"
-    return _notice(report, reverse_path, queue_id, expires_at, subject, success_words(report), header, random)
-
-
-def returns_whole(message: Message) -> bool:
-    """Whether a failure of this message brings all of it back."""
-    parameters = message.envelope.parameters
-    return (
-        parameters.returned is Returned.FULL
-        and not parameters.requires_tls
-        and message.size_octets <= MOST_RETURNED_OCTETS
-    )
-
-
-def delay_notice(
-    entry: Entry,
-    slots: Sequence[int],
-    now: float,
-    hostname: str,
-    queue_id: int,
-    header: bytes,
-    expires_at: float,
-    random: Random,
-) -> tuple[Entry, bytes] | None:
-    """
-    Tells the sender which recipients wait, and until when it will be tried. Otherwise as :func:`failure_notice`.
-
-    :param entry: its ``expires_at`` is the end of the trying that is told.
-    """
-    reverse_path = entry.message.envelope.reverse_path
-    if reverse_path is None or not slots:
-        return None
-    report = Report(entry, tuple(slots), now, hostname, "delayed")
-    subject = "Your message is delayed"
-    return _notice(report, reverse_path, queue_id, expires_at, subject, delay_words(report), header, random)
-
-
-def _notice(  # noqa: PLR0913 - likewise
-    report: Report,
-    reverse_path: Mailbox,
-    queue_id: int,
-    expires_at: float,
-    subject: str,
-    words: str,
-    header: bytes,
-    random: Random,
-    whole: bytes | None = None,
-) -> tuple[Entry, bytes]:
+    report = Report(entry, tuple(slots), now, hostname, action)
+    if action == "failed":
+        subject, words = "Your message could not be delivered", failure_words(report)
+    elif action == "delayed":
+        subject, words = "Your message is delayed", delay_words(report)
+    else:
+        subject = "Your message was passed on" if report.is_some_relayed else "Your message was delivered"
+        words = success_words(report)
+    to = _to(reverse_path)
     header = bounded_header(header)
     original = None if whole is None else message_part(whole, header, report.is_utf8)
     if original is None:
@@ -151,7 +93,7 @@ def _notice(  # noqa: PLR0913 - likewise
         boundary = f"=_{random.getrandbits(128):032x}"
     content = b"".join(
         (
-            _top(report, reverse_path, queue_id, subject, header, random).encode(),
+            _top(report, to, queue_id, subject, header, random).encode(),
             f'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"\r\n\r\n'.encode(),
             b"This is a delivery report in the form of RFC 3464.\r\n",
             *(b"\r\n--%b\r\n%b" % (boundary.encode(), part) for part in parts),
@@ -165,7 +107,7 @@ def _notice(  # noqa: PLR0913 - likewise
             recipients=(Recipient(reverse_path),),
             body=BodyType.EIGHT_BIT if report.is_utf8 or not original.isascii() else BodyType.SEVEN_BIT,
             # Only the To field has UTF-8 outside a body, so only then is SMTPUTF8 needed (RFC 6531 section 3.4).
-            smtputf8=not reverse_path.is_ascii,
+            smtputf8=not to.isascii(),
             parameters=_REQUIRES_TLS if report.entry.message.envelope.parameters.requires_tls else NO_PARAMETERS,
         ),
         client=Client("", helo=report.hostname, protocol="LOCAL"),
@@ -176,11 +118,26 @@ def _notice(  # noqa: PLR0913 - likewise
     return Entry(message, (Slot(SlotState.QUEUED, report.now),), expires_at), content
 
 
-def _top(report: Report, reverse_path: Mailbox, queue_id: int, subject: str, header: bytes, random: Random) -> str:
+failure_notice = partial(notice, "failed")
+delay_notice = partial(notice, "delayed")
+success_notice = partial(notice, "delivered")
+
+
+def returns_whole(message: Message) -> bool:
+    """Whether a failure of this message brings all of it back."""
+    parameters = message.envelope.parameters
+    return (
+        parameters.returned is Returned.FULL
+        and not parameters.requires_tls
+        and message.size_octets <= MOST_RETURNED_OCTETS
+    )
+
+
+def _top(report: Report, to: str, queue_id: int, subject: str, header: bytes, random: Random) -> str:
     """The header fields but for the content type."""
     lines = [
         f"From: Mail Delivery System <MAILER-DAEMON@{report.hostname}>",
-        f"To: {_to(reverse_path)}",
+        f"To: {to}",
         f"Subject: {subject}",
         f"Date: {format_datetime(datetime.fromtimestamp(report.now, UTC))}",
         f"Message-ID: <{queue_id_text(queue_id)}.{random.getrandbits(64):016x}@{report.hostname}>",
@@ -194,6 +151,9 @@ def _top(report: Report, reverse_path: Mailbox, queue_id: int, subject: str, hea
 
 
 def _to(reverse_path: Mailbox) -> str:
+    """What stands behind ``To:``; ASCII if the local part is, so that a host without SMTPUTF8 may get it."""
+    if reverse_path.local.isascii() and not reverse_path.is_ascii:
+        reverse_path = Mailbox(reverse_path.local, to_a_labels(reverse_path.domain) or reverse_path.domain)
     text = str(reverse_path)
     # The grammar lets no other through; a path made elsewhere must not become more header fields.
     return f"<{text}>" if text.isprintable() and len(text) < 900 else "undisclosed-recipients:;"

@@ -100,6 +100,7 @@ class Site:
         "_addresses",
         "_deferrals",
         "_mean_seconds",
+        "_without",
         "down_until",
         "failures",
         "hops",
@@ -143,6 +144,7 @@ class Site:
         self._addresses: dict[str, _AddressTrouble] = {}
         self._deferrals: dict[str, int] = {}
         self._mean_seconds = 0.0
+        self._without: dict[str, Site] = {}
 
     @property
     def is_slow(self) -> bool:
@@ -153,6 +155,30 @@ class Site:
     def is_idle(self) -> bool:
         """Whether it can be forgotten: nothing waits, nothing stands, and no trouble to remember."""
         return not (self.ready or self.waiting or self.links or self.down_until)
+
+    def without(self, unfit: Hop) -> Site | None:
+        """
+        Where items go that a host can't take as their senders want it: a site of the other hosts, with a line, links
+        and troubles of its own.
+
+        :returns: the same one each time; ``None`` when there is no other host.
+        """
+        hops = tuple(hop for hop in self.hops if hop.address != unfit.address)
+        if not hops:
+            return None
+        site = self._without.get(unfit.address)
+        if site is None:
+            present = {hop.address for hop in self.hops}
+            self._without = {address: site for address, site in self._without.items() if address in present}
+            site = self._without[unfit.address] = Site(self.name, self.route, hops, self.limit)
+        site.hops = hops
+        return site
+
+    def family(self) -> Iterator[Site]:
+        """It, and those without some of its hosts."""
+        yield self
+        for site in self._without.values():
+            yield from site.family()
 
     # --- Items ---
 

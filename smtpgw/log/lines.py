@@ -89,8 +89,8 @@ def _queued(notice: Queued) -> tuple[Line, ...]:
         fields["tls"] = client.tls.version
     if client.identity is not None:
         fields["identity"] = cut(client.identity)
-    if client.notes:
-        fields["notes"] = [cut(note) for note in client.notes]
+    if notice.notes:
+        fields["notes"] = [cut(note) for note in notice.notes]
     return ((INFO, "msg.queued", fields),)
 
 
@@ -164,7 +164,8 @@ def _failed(notice: Attempted, outcome: Failed) -> _Fate:
 def _held(notice: Held) -> tuple[Line, ...]:
     recipients = notice.entry.message.envelope.recipients
     named = [str(recipients[slot].mailbox) for slot in notice.slots[:_MOST_RECIPIENTS]]
-    return ((INFO, "msg.held", {**_ids(notice.entry), "to": named, "recipients": len(notice.slots)}),)
+    fields = {**_ids(notice.entry), "to": named, "recipients": len(notice.slots), "reason": cut(notice.reason)}
+    return ((INFO, "msg.held", fields),)
 
 
 def _dropped(notice: Dropped) -> tuple[Line, ...]:
@@ -174,6 +175,10 @@ def _dropped(notice: Dropped) -> tuple[Line, ...]:
         "from": path_text(envelope.reverse_path),
         "recipients": len(envelope.recipients),
     }
+    if notice.check:
+        fields["check"] = notice.check
+    if notice.cause:
+        fields["cause"] = cut(notice.cause)
     return ((INFO, "msg.dropped", fields),)
 
 

@@ -26,6 +26,12 @@ class Notify(Struct, frozen=True, array_like=True, gc=False):
     failure: bool = False
     delay: bool = False
 
+    @property
+    def words(self) -> str:
+        """As it stands in a command."""
+        words = ("SUCCESS", self.success), ("FAILURE", self.failure), ("DELAY", self.delay)
+        return ",".join(word for word, is_wanted in words if is_wanted) or "NEVER"
+
 
 class Returned(Enum):
     """The RET parameter of MAIL (RFC 3461 section 4.3): what of the message goes back with a failure."""
@@ -46,6 +52,11 @@ class DeliverBy(Struct, frozen=True, array_like=True, gc=False):
     seconds: int
     returns: bool
     traces: bool = False
+
+    @property
+    def text(self) -> str:
+        """As it stands in a command."""
+        return f"{self.seconds};{'R' if self.returns else 'N'}{'T' if self.traces else ''}"
 
 
 class MailParameters(Struct, frozen=True, array_like=True, gc=False):
@@ -89,6 +100,8 @@ class Envelope(Struct, frozen=True, array_like=True):
     Where a message comes from and goes to.
 
     :ivar recipients: in the order of the RCPT commands.
+    :ivar smtputf8: SMTPUTF8 was given; once the message is kept: and its header section is not ASCII, so that a host
+        without SMTPUTF8 must not get it (RFC 6531 section 3.2). Of addresses each speaks for itself.
     """
 
     reverse_path: ReversePath
@@ -140,7 +153,8 @@ class Client(Struct, frozen=True, array_like=True):
     :ivar session_id: ``sid`` of the logs.
     :ivar port: TCP port of the client, 0 where there is none.
     :ivar mechanism: of AUTH, upper case; empty when nobody has logged in.
-    :ivar notes: what the rules of MAIL and RCPT have remarked on the transaction, for the log; known from DATA on.
+    :ivar notes: what the rules of MAIL and RCPT have remarked on the transaction, for the log; known from DATA on, and
+        not kept with a message.
     """
 
     address: str

@@ -29,9 +29,14 @@ class Rejected(Struct, frozen=True, gc=False):
 
 
 class Queued(Struct, frozen=True, gc=False):
-    """msg.queued: a message is on disk and ours."""
+    """
+    msg.queued: a message is on disk and ours.
+
+    :ivar notes: what the rules of MAIL and RCPT have remarked on it.
+    """
 
     entry: Entry
+    notes: tuple[str, ...] = ()
 
 
 class Attempted(Struct, frozen=True, gc=False):
@@ -52,16 +57,28 @@ class Attempted(Struct, frozen=True, gc=False):
 
 
 class Held(Struct, frozen=True, gc=False):
-    """msg.held: an operator or a rule put it aside."""
+    """
+    msg.held: an operator or a filter put it aside.
+
+    :ivar reason: who, and why. Not escaped.
+    """
 
     entry: Entry
     slots: tuple[int, ...]
+    reason: str
 
 
 class Dropped(Struct, frozen=True, gc=False):
-    """msg.dropped: an operator removed it, or a filter discarded it before it was kept."""
+    """
+    msg.dropped: an operator removed it, or a filter discarded it before it was kept.
+
+    :ivar check: the filter's name; empty when it was an operator.
+    :ivar cause: which of those with that name, or why.
+    """
 
     entry: Entry
+    check: str = ""
+    cause: str = ""
 
 
 class HostTrouble(Struct, frozen=True, gc=False):

@@ -27,14 +27,13 @@ from smtpgw.delivery.routing import Router
 from smtpgw.model.address import ReversePath
 from smtpgw.model.envelope import NO_PARAMETERS
 from smtpgw.model.message import Entry, SlotState
-from smtpgw.model.notice import HostTrouble
 from smtpgw.model.outcome import Delayed, Failed, Outcome, Scope
 from smtpgw.model.queue_id import queue_id_text
 from smtpgw.model.route import Route, ViaHost, ViaMx
 from smtpgw.net.resolver import gather
 from smtpgw.service.conclusion import Conclusion
 from smtpgw.service.live import LiveEntries, LiveEntry
-from smtpgw.service.outgoing import Outgoing, of_message
+from smtpgw.service.outgoing import Outgoing, host_trouble, of_message
 
 _log = Logger(namespace="smtpgw.delivery")
 
@@ -183,21 +182,7 @@ class Dispatch:
             case Attend(item=item, trouble=trouble):
                 self.live.use(item.queue_id, lambda live: self._attend(item, live, trouble))
             case Report():
-                self._report(action)
-
-    def _report(self, report: Report) -> None:
-        hop, trouble = report.hop, report.trouble
-        self._publish(
-            HostTrouble(
-                site=report.site,
-                host=hop.host if hop else "",
-                address=hop.address if hop else "",
-                stage=report.stage,
-                reason=str(trouble.reply) if trouble.reply else trouble.reason,
-                waiting=report.waiting,
-                next_probe_at=report.next_probe_at,
-            )
-        )
+                self._publish(host_trouble(action))
 
     # --- Names ---
 
@@ -260,6 +245,12 @@ class Dispatch:
         now = self._clock.time()
         first = outcomes[0]
         seconds = now - outgoing.sent_at
+        # It is so for all of the recipients, if for one; other hosts may do better.
+        is_unfit = isinstance(first, Failed) and first.scope is Scope.HOST
+        if is_unfit and self.agenda.links.pass_on(now, outgoing.link_id, item):
+            self.live.release(live)
+            self.act()
+            return
         if len(outcomes) == 1 and not isinstance(first, Delayed):
             self.agenda.links.job_done(now, outgoing.link_id, item, None, seconds)
         else:

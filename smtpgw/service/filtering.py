@@ -71,7 +71,7 @@ class Passage:
                 return filtered
             revision = _revised(revision, filtered.edits, filtered.notes)
             if not revision.envelope.recipients:
-                return Discard(one.name)
+                return Discard(one.name, "it has taken away every recipient")
         return revision
 
     def write(self, revision: Revision) -> bytes:

@@ -248,7 +248,7 @@ class Operator:
         step = lifecycle.hold(entry, slots)
         held = tuple(slot for slot in slots if step.entry.slots[slot] is not entry.slots[slot])
         if held:
-            self._counter.publish(Held(step.entry, held))
+            self._counter.publish(Held(step.entry, held, "put aside by an operator"))
         return step
 
     def _release(self, entry: Entry, slots: tuple[int, ...]) -> Step:

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from smtpgw.boundaries.relay import Job, Link, LinkFacts, LinkFailure
 from smtpgw.delivery.agenda import Agenda
-from smtpgw.delivery.items import Item
+from smtpgw.delivery.items import Item, Report
 from smtpgw.delivery.promises import TAKES_OVER, NextHop
 from smtpgw.model.message import Message
+from smtpgw.model.notice import HostTrouble
 from smtpgw.model.outcome import Delayed, Outcome, Scope
 from smtpgw.service.live import LiveEntry
 from smtpgw.smtp.conversation_offer import Offer
@@ -148,6 +149,20 @@ def _with_time_left(message: Message, now: float) -> Message:
     left = replace(deliver_by, seconds=deliver_by.seconds - round(now - message.received_at))
     parameters = replace(envelope.parameters, deliver_by=left)
     return replace(message, envelope=replace(envelope, parameters=parameters))
+
+
+def host_trouble(report: Report) -> HostTrouble:
+    """The notice of a report."""
+    hop, trouble = report.hop, report.trouble
+    return HostTrouble(
+        site=report.site,
+        host=hop.host if hop else "",
+        address=hop.address if hop else "",
+        stage=report.stage,
+        reason=str(trouble.reply) if trouble.reply else trouble.reason,
+        waiting=report.waiting,
+        next_probe_at=report.next_probe_at,
+    )
 
 
 def of_message(outcome: Outcome) -> Outcome:

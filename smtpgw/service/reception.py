@@ -200,7 +200,7 @@ class _Intake:
         added = reception.complete(self._scan.header, now) if reception.complete is not None else b""
         if not reception.filters:
             self._is_open = False
-            self._keep(self._message(queue_id, self._envelope, added), None, done)
+            self._keep(self._message(queue_id, self._envelope, added, (self._scan.header,)), None, done)
             return
         passage = Passage(self._draft, self._scan.header, added)
         waiting = self._waiting = Deferred.fromCoroutine(
@@ -222,14 +222,15 @@ class _Intake:
         if not self._is_open:
             return
         if isinstance(filtered, Discard):
-            message = self._message(queue_id, self._envelope, b"")
+            message = self._message(queue_id, self._envelope, b"", ())
             self.abandon()
-            self._reception.counter.publish(Dropped(queued_entry(message, 0.0)))
+            dropped = Dropped(queued_entry(message, 0.0), filtered.check, filtered.cause)
+            self._reception.counter.publish(dropped)
             done(_queued(queue_id))
             return
         for note in filtered.notes:
             _log.warn("{queue_id}: {note}", queue_id=queue_id_text(queue_id), note=note)
-        message = self._message(queue_id, filtered.envelope, passage.write(filtered))
+        message = self._message(queue_id, filtered.envelope, passage.write(filtered), filtered.fields)
         self._is_open = False
         self._keep(message, filtered.quarantine, done)
 
@@ -246,12 +247,23 @@ class _Intake:
         self._reception.counter.publish(Rejected(self._client, "content", refuse))
         done(refuse.reply)
 
-    def _message(self, queue_id: int, envelope: Envelope, added: bytes) -> Message:
-        """:param added: goes between our Received field and the content."""
+    def _message(self, queue_id: int, envelope: Envelope, added: bytes, header: Sequence[bytes]) -> Message:
+        """
+        The message as it is kept.
+
+        :param added: goes between our Received field and the content.
+        :param header: the header section of the content, in pieces.
+        """
         counter = self._reception.counter
+        client = self._client
         now = counter.clock.time()
-        trace = counter.trace.received(self._client, self._envelope, queue_id, now) + added
-        return Message(queue_id, envelope, self._client, now, trace, self._draft.size_octets)
+        trace = counter.trace.received(client, self._envelope, queue_id, now) + added
+        if envelope.smtputf8 and trace.isascii() and all(map(bytes.isascii, header)):
+            # Some say SMTPUTF8 with all that they send. It must not keep such mail from hosts that don't know it.
+            envelope = replace(envelope, smtputf8=False)
+        if client.notes:
+            client = replace(client, notes=())
+        return Message(queue_id, envelope, client, now, trace, self._draft.size_octets)
 
     def _keep(self, message: Message, quarantine: str | None, done: Callable[[Reply], None]) -> None:
         counter = self._reception.counter
@@ -267,10 +279,12 @@ class _Intake:
             counter.publish(Rejected(self._client, "content", Refuse(trouble_reply(kept), "spool", kept.cause)))
             done(trouble_reply(kept))
             return
-        counter.publish(Queued(entry))
+        counter.publish(Queued(entry, self._client.notes))
         is_held = entry.slots[0].state is SlotState.HELD
         if is_held:
-            counter.publish(Held(entry, tuple(range(len(entry.slots)))))
+            last = entry.slots[0].last
+            reason = last.reason if isinstance(last, Delayed) else ""
+            counter.publish(Held(entry, tuple(range(len(entry.slots))), reason))
         done(_queued(entry.message.queue_id))
         if not is_held:
             counter.enqueue(entry, kept, entry.message.received_at - self._begun_at)

@@ -11,9 +11,10 @@ changed on its way here, so the next host sees the original anyway. Recipients w
 towards a host without DSN, although RFC 3461 section 5.2.2 would allow the null path: hosts take such mail for
 notifications, and refuse it for several recipients or because of SPF.
 
-What can't be kept is not tried: a message with REQUIRETLS needs a verified host that offers it (RFC 8689 section
-4.2.1), one to be returned when it is late (BY, mode R) a host that offers DELIVERBY and can be quick enough (RFC 2852
-section 4.1). Notifications (null reverse-path) are sent without REQUIRETLS where it isn't offered (RFC 8689 section 5).
+What can't be kept is not tried: a message with REQUIRETLS needs a verified host that offers it, and fails only when its
+domain has none (RFC 8689 section 4.2.1); one to be returned when it is late (BY, mode R) needs a host that offers
+DELIVERBY and can be quick enough (RFC 2852 section 4.1). Notifications (null reverse-path) are sent without REQUIRETLS
+where it isn't offered (RFC 8689 section 5).
 """
 
 import re
@@ -23,7 +24,7 @@ import idna
 
 from smtpgw.boundaries.relay import Job
 from smtpgw.model.address import Mailbox
-from smtpgw.model.envelope import NO_PARAMETERS, BodyType, DeliverBy, Envelope, Notify, Recipient, TlsFacts
+from smtpgw.model.envelope import NO_PARAMETERS, BodyType, DeliverBy, Envelope, Recipient, TlsFacts
 from smtpgw.smtp.conversation_offer import Offer
 from smtpgw.smtp.xtext import encode_original, encode_xtext
 
@@ -39,20 +40,22 @@ class Unsendable(Exception):
     Why it can't be sent to this host.
 
     :ivar status: enhanced status, ``5.x.x``.
+    :ivar is_of_host: another host of the same domain may well take it.
     """
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: str, reason: str, *, is_of_host: bool = False) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.is_of_host = is_of_host
 
 
 def mail_command(job: Job, offer: Offer, tls: TlsFacts | None) -> bytes:
     """
     MAIL with the parameters that the host knows.
 
-    :raises Unsendable: the message is too large for it, its reverse-path can't be written to it, or what the sender
-        asked for can't be kept with it.
+    :raises Unsendable: the message is too large for it, its reverse-path or header can't be written to it, or what the
+        sender asked for can't be kept with it.
     """
     message = job.message
     envelope = message.envelope
@@ -65,8 +68,11 @@ def mail_command(job: Job, offer: Offer, tls: TlsFacts | None) -> bytes:
         command += b" SIZE=%d" % size
     if offer.eightbitmime and envelope.body is BodyType.EIGHT_BIT:
         command += b" BODY=8BITMIME"
-    if offer.smtputf8 and _is_international(job):
-        command += b" SMTPUTF8"
+    if offer.smtputf8:
+        if _is_international(job):
+            command += b" SMTPUTF8"
+    elif envelope.smtputf8:
+        raise Unsendable("5.6.7", "the header is not ASCII, and the host has no SMTPUTF8", is_of_host=True)
     if envelope.parameters is not NO_PARAMETERS:
         command += _asked_for(envelope, offer, tls)
     return command + b"\r\n"
@@ -84,7 +90,7 @@ def rcpt_command(recipient: Recipient, offer: Offer) -> bytes:
         return b"RCPT TO:<%b>\r\n" % path
     command = b"RCPT TO:<%b>" % path
     if notify is not None:
-        command += b" NOTIFY=%b" % _notify_value(notify)
+        command += b" NOTIFY=%b" % notify.words.encode()
     # The form in ASCII (RFC 6533 section 3) is right with and without SMTPUTF8.
     if original and _VALUE.match(value := encode_original(original)):
         command += b" ORCPT=%b" % value
@@ -111,12 +117,17 @@ def _asked_for(envelope: Envelope, offer: Offer, tls: TlsFacts | None) -> bytes:
 
 
 def _check_tls(offer: Offer, tls: TlsFacts | None) -> None:
+    status = "5.7.10"
     if tls is None:
-        raise Unsendable("5.7.10", "the sender requires TLS, and there is none with this host")
-    if not tls.verified:
-        raise Unsendable("5.7.10", "the sender requires TLS with a certificate that can be verified, the host has none")
-    if not offer.requiretls:
-        raise Unsendable("5.7.30", "the sender requires TLS all the way, and the host does not offer REQUIRETLS")
+        reason = "the sender requires TLS, and there is none with this host"
+    elif not tls.verified:
+        reason = "the sender requires TLS with a certificate that can be verified, the host has none"
+    elif not offer.requiretls:
+        status = "5.7.30"
+        reason = "the sender requires TLS all the way, and the host does not offer REQUIRETLS"
+    else:
+        return
+    raise Unsendable(status, reason, is_of_host=True)
 
 
 def _by(deliver_by: DeliverBy, offer: Offer) -> bytes:
@@ -132,12 +143,7 @@ def _by(deliver_by: DeliverBy, offer: Offer) -> bytes:
             )
     if not offer.deliver_by:
         return b""
-    return b" BY=%d;%b%b" % (seconds, b"R" if deliver_by.returns else b"N", b"T" if deliver_by.traces else b"")
-
-
-def _notify_value(notify: Notify) -> bytes:
-    words = (b"SUCCESS", notify.success), (b"FAILURE", notify.failure), (b"DELAY", notify.delay)
-    return b",".join(word for word, is_wanted in words if is_wanted) or b"NEVER"
+    return b" BY=%b" % deliver_by.text.encode()
 
 
 def _is_international(job: Job) -> bool:

@@ -69,7 +69,7 @@ class Transaction:
         try:
             mail = mail_command(job, offer, tls)
         except Unsendable as trouble:
-            self.settle_rest(self._unsendable(trouble, Scope.MESSAGE))
+            self.settle_rest(self._unsendable(trouble, Scope.HOST if trouble.is_of_host else Scope.MESSAGE))
         else:
             self._compose(mail, offer)
         self.data_step = len(self._positions) + 1

@@ -8,6 +8,7 @@ that whoever shows them escapes them. Only recipients that are not done are coun
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import msgspec
 from msgspec import Struct
 
 from smtpgw.boundaries.world import Clock
+from smtpgw.delivery.promises import deliver_by_at, release_at
 from smtpgw.model.address import path_text
 from smtpgw.model.envelope import TlsFacts
-from smtpgw.model.message import SlotState
+from smtpgw.model.message import Message, SlotState
 from smtpgw.model.outcome import Outcome, Scope
 from smtpgw.model.queue_id import queue_id_text
 from smtpgw.model.reply import Reply
@@ -140,9 +142,12 @@ class QueueReader:
             (queue_id,),
         ).fetchall()
         recipients = []
-        for delivery in deliveries:
-            shown = _recipient(delivery[:7])
+        now = self._clock.time()
+        for delivery, asked in zip(deliveries, envelope.recipients, strict=False):
+            shown = _recipient(delivery[:7], now)
             shown["last"] = None if delivery[7] is None else _outcome(records.outcome_of(delivery[7]))
+            shown["notify"] = None if asked.notify is None else asked.notify.words
+            shown["original"] = asked.original or None
             recipients.append(shown)
         return {
             "id": queue_id_text(queue_id),
@@ -154,9 +159,10 @@ class QueueReader:
             "body_file": body_file,
             "body": envelope.body.value,
             "smtputf8": envelope.smtputf8,
+            **_asked_for(message),
             "trace": message.trace.decode("utf-8", "replace"),
             "client": {
-                **msgspec.structs.asdict(client),
+                **{name: value for name, value in msgspec.structs.asdict(client).items() if name != "notes"},
                 "tls": None if client.tls is None else msgspec.structs.asdict(client.tls),
             },
             "recipients": recipients,
@@ -178,7 +184,7 @@ class QueueReader:
             "warned": bool(warned),
             "size_octets": row[0] if row else None,
             "matching": matching,
-            "recipients": [_recipient(delivery[:7]) for delivery in deliveries],
+            "recipients": [_recipient(delivery[:7], self._clock.time()) for delivery in deliveries],
         }
 
     def _where(self, selector: Selector) -> tuple[str, tuple[Any, ...]]:
@@ -240,8 +246,15 @@ def open_reader(folder: Path, clock: Clock) -> Iterator[QueueReader]:
         lock.release()
 
 
-def _recipient(delivery: records.Row) -> dict[str, Any]:
+def _recipient(delivery: records.Row, now: float) -> dict[str, Any]:
     slot, recipient, site, state, attempts, due_at, reason = delivery
+    if not (reason or attempts) and state == int(SlotState.QUEUED) and due_at > now:
+        # Nothing was tried, and nothing will be: only its sender can have wanted that (HOLDFOR, HOLDUNTIL).
+        until = datetime.fromtimestamp(due_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        reason = f"held back until {until}, as its sender asked"
+    elif not reason and state == int(SlotState.HELD):
+        # A filter always has a reason.
+        reason = "put aside by an operator"
     return {
         "slot": slot,
         "to": recipient,
@@ -250,6 +263,20 @@ def _recipient(delivery: records.Row) -> dict[str, Any]:
         "attempts": attempts,
         "due_at": due_at,
         "reason": reason,
+    }
+
+
+def _asked_for(message: Message) -> dict[str, Any]:
+    """What its sender has asked for, as the parameters of MAIL; ``None`` where it has not."""
+    parameters = message.envelope.parameters
+    deliver_by = parameters.deliver_by
+    is_held_back = parameters.hold_seconds or parameters.hold_until
+    return {
+        "envelope_id": parameters.envelope_id or None,
+        "returned": None if parameters.returned is None else parameters.returned.value,
+        "requires_tls": parameters.requires_tls,
+        "deliver_by": None if deliver_by is None else {"value": deliver_by.text, "at": deliver_by_at(message)},
+        "release_at": release_at(message) if is_held_back else None,
     }
 
 

@@ -219,6 +219,31 @@ class ShowTests(QueueTestCase):
             ["0", "bob@b.example", "queued", "1", "1m30s", "451", "4.7.1", "greylisted"],
         )
 
+    def test_asked_for(self) -> None:
+        """Who has logged in, and what was asked for, as in MAIL and RCPT; of others there is no word."""
+        [recipient] = message()["recipients"]
+        shown = self.shown(
+            envelope_id="E1",
+            returned="HDRS",
+            requires_tls=True,
+            deliver_by={"value": "600;R", "at": NOW},
+            release_at=NOW + 60,
+            recipients=[{**recipient, "notify": "FAILURE,DELAY", "original": "rfc822;bob@x"}, recipient],
+        )
+        shown["client"] |= {"identity": "app\x1b", "mechanism": "PLAIN"}
+        self.answers["queue.show"] = shown
+        out = self.run_command("queue", "show", ID).out
+        self.assertIn("\nlogin      app\\x1b (PLAIN)\n", out)
+        when = "BY=600;R (1970-01-02 03:46:40Z), HOLDUNTIL=1970-01-02 03:47:40Z"
+        self.assertIn(f"\nasked for  ENVID=E1, RET=HDRS, REQUIRETLS, {when}\n", out)
+        first, second = out.splitlines()[-2:]
+        self.assertTrue(first.endswith("  NOTIFY=FAILURE,DELAY ORCPT=rfc822;bob@x"), first)
+        self.assertTrue(second.endswith("greylisted"), second)
+        self.answers["queue.show"] = self.shown()
+        out = self.run_command("queue", "show", ID).out
+        self.assertNotIn("asked for", out.lower())
+        self.assertNotIn("login", out)
+
     def test_body(self) -> None:
         """Line by line; tabs stay, commands to the terminal do not."""
         self.answers["queue.show"] = self.shown(content="Subject: x\r\n\tfolded\r\n\r\n\x1b[2J\u202ea\\b\r\n")

@@ -32,8 +32,8 @@ class World:
     Executes actions and reports results after a while.
 
     :ivar zone: domain to a list of hosts, or a Delayed or Failed.
-    :ivar hosts: address to a function of (world, queue id) that answers "ok", "busy", "greylisted" or "deferred" to a
-        transaction; None is a host that refuses connections, "hole" one that never answers.
+    :ivar hosts: address to a function of (world, queue id) that answers "ok", "busy", "greylisted", "deferred" or
+        "unfit" to a transaction; None is a host that refuses connections, "hole" one that never answers.
     """
 
     def __init__(self, agenda_rules=None, seed=1):
@@ -58,6 +58,7 @@ class World:
         self.sent = []
         self.closed = []
         self.over = []
+        self.unfit = []
         self.ids = 0
         self.latency = 0.05
         self.hole_seconds = 30.0
@@ -177,13 +178,18 @@ class World:
         if answer == "ok":
             self.delivered.append(item.queue_id)
             self._count(item.queue_id)
-        trouble = None if answer in ("ok", "greylisted", "deferred") else BUSY
+        if answer == "unfit":
+            if self.agenda.links.pass_on(self.now, link_id, item):
+                return
+            self.unfit.append(item.queue_id)
+            self._count(item.queue_id)
+        trouble = None if answer in ("ok", "greylisted", "deferred", "unfit") else BUSY
         is_over = self.agenda.links.job_done(
             self.now, link_id, item, trouble, 2 * self.latency, is_deferred=answer == "deferred"
         )
         if answer in ("greylisted", "deferred"):
             self._again(item, 1.15 * next(self.waits, 60.0))
-        elif answer != "ok" and is_over:
+        elif answer not in ("ok", "unfit") and is_over:
             self.over.append(item.queue_id)
             self._again(item, 900.0)
 
@@ -207,6 +213,11 @@ class World:
 def good(world, queue_id):
     """A host that takes everything."""
     return "ok"
+
+
+def unfit(world, queue_id):
+    """A host that can't take a message as its sender wants it; even ids are those of other senders."""
+    return "unfit" if queue_id % 2 else "ok"
 
 
 def busy(world, queue_id):

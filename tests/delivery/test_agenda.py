@@ -2,15 +2,17 @@
 
 # mypy: no-check-untyped-defs
 
+from collections import Counter
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.delivery.links import AgendaRules
 from smtpgw.delivery.retry import RetrySchedule
+from smtpgw.delivery.sites import Site
 from smtpgw.model.outcome import Delayed, Failed
-from smtpgw.model.route import Route, ViaMx
-from tests.delivery.agenda_world import FOREVER, SINK_ROUTE, World, busy, good, rules
+from smtpgw.model.route import Hop, Route, ViaMx
+from tests.delivery.agenda_world import FOREVER, MX_ROUTE, REFUSED, SINK_ROUTE, World, busy, good, rules, unfit
 
 ONE_LINK = Route("one", ViaMx(25), connections=1)
 
@@ -366,6 +368,98 @@ class TroubleTests(SynchronousTestCase):
         [report] = self.world.reports
         self.assertEqual((report.hop.address, report.stage, report.waiting), ("192.0.2.1", "connect", 1))
         self.assertGreater(report.next_probe_at, self.world.now)
+
+
+class OtherHostsTests(SynchronousTestCase):
+    """A host that can't take a message as its sender wants it says nothing of the other hosts (RFC 8689)."""
+
+    def setUp(self):
+        self.world = World()
+        self.world.mx("a.test", "a1", "a2", "a3")
+        self.world.hosts |= {"a1": unfit, "a2": unfit, "a3": good}
+
+    def test_passed_on(self):
+        """It goes to the next hosts; the other mail stays with the best one."""
+        for _ in range(200):
+            self.world.add("a.test")
+        self.world.run(30)
+        self.assertEqual(sorted(self.world.delivered), list(range(1, 201)))
+        self.assertEqual(self.world.reports, [])
+        self.assertEqual(self.world.links, {})
+
+    def test_no_host(self):
+        """When all have been asked, each once, it has its result."""
+        self.world.hosts["a3"] = unfit
+        for _ in range(3):
+            self.world.add("a.test")
+        self.world.run(30)
+        self.assertEqual((sorted(self.world.unfit), self.world.delivered), ([1, 3], [2]))
+        self.assertEqual(Counter(sorted(self.world.opened)), {"a1": 1, "a2": 1, "a3": 1})
+        self.assertEqual(self.world.done, {1: 1, 2: 1, 3: 1})
+
+    def test_dead_host(self):
+        """What is left can't be reached: it waits for that, with the reason, and nobody else does."""
+        self.world.hosts["a3"] = None
+        self.world.add("a.test")
+        self.world.run(30)
+        [item] = self.world.agenda.items(1)
+        self.assertEqual(self.world.agenda.why(item), REFUSED)
+        self.assertGreater(self.world.agenda.next_try(item), self.world.now)
+        self.world.add("a.test")
+        self.world.run(1)
+        self.assertEqual(self.world.delivered, [2])
+        self.world.hosts["a3"] = good
+        self.world.run(600)
+        self.assertEqual((self.world.delivered, self.world.unfit), ([2, 1], []))
+
+    def test_urged(self):
+        """An operator's retry goes to the dead host at once, too."""
+        self.world.hosts["a3"] = None
+        self.world.add("a.test")
+        self.world.run(30)
+        self.world.hosts["a3"] = good
+        [item] = self.world.agenda.items(1)
+        self.world.agenda.urge(self.world.now, item)
+        self.world.act()
+        self.world.run(1)
+        self.assertEqual(self.world.delivered, [1])
+
+    def test_attention(self):
+        """It waits no longer than any message does, also one that comes when the host is known to be dead."""
+        self.world.hosts["a3"] = None
+        self.world.add("a.test", attention_in=200.0)
+        self.world.run(30)
+        self.world.ids += 1
+        self.world.add("a.test", attention_in=50.0)
+        self.world.run(60)
+        self.assertEqual(self.world.attended, [(3, REFUSED)])
+        self.world.run(200)
+        self.assertEqual(self.world.attended, [(3, REFUSED), (1, REFUSED)])
+
+    def test_kept(self):
+        """A site is still known when nothing waits any more for what is left of it without a host."""
+        self.world.hosts["a3"] = None
+        self.world.add("a.test", attention_in=100.0)
+        self.world.run(30)
+        site = self.world.agenda.items(1)[0].destination.site
+        self.assertEqual([one.down_until is None for one in site.family()], [True, True, False])
+        self.world.run(1000)
+        self.assertEqual([one.down_until is None for one in site.family()], [True, True, True])
+        self.world.mx("b.test", "a1", "a2", "a3")
+        queue_id = self.world.add("b.test", due_in=9.0)
+        other = self.world.agenda.items(queue_id)[0].destination
+        self.world.run(10)
+        self.assertIs(other.site, site)
+
+    def test_new_addresses(self):
+        """Whatever the names become, what is remembered of hosts is bounded by how many there are."""
+        site = Site("a.test", MX_ROUTE, (), 1)
+        for n in range(30):
+            site.hops = tuple(Hop("mx", f"b{n + i}", 25) for i in range(3))
+            others = site.without(site.hops[2])
+            self.assertEqual(others.hops, site.hops[:2])
+            self.assertIs(site.without(site.hops[2]), others)
+        self.assertEqual(len(list(site.family())), 4)
 
 
 class NamesTests(SynchronousTestCase):

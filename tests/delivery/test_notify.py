@@ -273,6 +273,15 @@ class Utf8Tests(NoticeCase):
         self.assertIn("To: <jürgen@bücher.example>\r\n", content.decode())
         self.assertEqual([part.get_content_type() for part in whole.iter_parts()][1], "message/global-delivery-status")
 
+    def test_domain(self):
+        """A sender of whom only the domain is not ASCII gets one that every host takes."""
+        sender = Mailbox("j", "bücher.example")
+        entry, content = failure(after(queued(1, reverse_path=sender), UNKNOWN), (0,))
+        self.parts(content, is_utf8=True)
+        self.assertFalse(entry.message.envelope.smtputf8)
+        self.assertIn(b"To: <j@xn--bcher-kva.example>\r\n", content)
+        self.assertEqual(entry.message.envelope.recipients, (Recipient(sender),))
+
     @holds("6533", "3", "A recipient whose address is not ASCII stands in Final-Recipient with the type utf-8.")
     def test_recipient(self):
         """Such a recipient alone needs only 8BITMIME, for a sender who may not know SMTPUTF8."""

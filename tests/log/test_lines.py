@@ -77,8 +77,7 @@ class LineTests(SynchronousTestCase):
 
     def test_notes(self) -> None:
         """What the rules have remarked stands with the message; a long remark is cut."""
-        client = Client("192.0.2.7", notes=("helo: a word", "x" * 2000))
-        ((_, _, fields),) = lines_of(Queued(entry(client=client)))
+        ((_, _, fields),) = lines_of(Queued(entry(), ("helo: a word", "x" * 2000)))
         self.assertEqual(fields["notes"], ["helo: a word", "x" * 997 + "..."])
 
     def test_many_recipients(self) -> None:
@@ -167,11 +166,14 @@ class LineTests(SynchronousTestCase):
         )
 
     def test_operator(self) -> None:
-        """What an operator has done."""
-        held = Held(entry("bob@b.example", "carol@c.example"), (1,))
-        self.assert_lines(held, (INFO, "msg.held", {**IDS, "to": ["carol@c.example"], "recipients": 1}))
+        """What an operator has done, and why something is held."""
+        held = Held(entry("bob@b.example", "carol@c.example"), (1,), "r" * 2000)
+        why = "r" * 997 + "..."
+        self.assert_lines(held, (INFO, "msg.held", {**IDS, "to": ["carol@c.example"], "recipients": 1, "reason": why}))
         dropped = {**IDS, "from": "alice@a.example", "recipients": 1}
         self.assert_lines(Dropped(entry()), (INFO, "msg.dropped", dropped))
+        who = {"check": "milter", "cause": "192.0.2.4:11332"}
+        self.assert_lines(Dropped(entry(), *who.values()), (INFO, "msg.dropped", {**dropped, **who}))
 
     def test_host_trouble(self) -> None:
         """A warning: nobody's message is to blame."""

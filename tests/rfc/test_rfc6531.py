@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.delivery.resolution import to_a_labels
 from smtpgw.model.address import Mailbox
-from smtpgw.model.outcome import Failed, Relayed
+from smtpgw.model.outcome import Failed, Relayed, Scope
 from smtpgw.model.reply import reply
 from smtpgw.model.route import TlsNeed
 from smtpgw.model.verdict import Refuse
@@ -135,15 +135,18 @@ class ClientTests(SynchronousTestCase):
     @holds_in_part(
         "6531",
         "3.2",
-        "As a client, a message that came with SMTPUTF8 is not sent to a host without it.",
-        "Its addresses are not, if they aren't ASCII. A header in UTF-8 goes as it is, for headers are not read.",
+        "As a client, a message that came with SMTPUTF8 and needs it is not sent to a host without it.",
+        "Its addresses and its header section count. The headers of MIME parts are not read: if only those are in"
+        " UTF-8, the message goes without SMTPUTF8, as what came without it does.",
     )
     def test_header(self):
-        """ASCII addresses, and a header in UTF-8."""
+        """A header in UTF-8 fails with 5.6.7; if another host of the domain offers it, that one gets it."""
         content = "Subject: Grüße\r\n\r\n".encode()
-        outcome, [(mail, _, sent)] = self.outcome(content=content, smtputf8=True)
+        outcome, messages = self.outcome(content=content, smtputf8=True)
+        self.assertEqual((outcome.status, outcome.scope, messages), ("5.6.7", Scope.HOST, []))
+        outcome, [(mail, _, sent)] = self.outcome("SMTPUTF8", content=content, smtputf8=True)
         self.assertIsInstance(outcome, Relayed)
-        self.assertNotIn(b"SMTPUTF8", mail)
+        self.assertIn(b" SMTPUTF8", mail)
         self.assertTrue(sent.endswith(content))
 
     @holds("6531", "3.7.2", "Mail hosts of a domain in U-labels are looked up by its A-labels.")

@@ -125,6 +125,23 @@ class ContentTests(FilterTestCase):
         self.submit(content)
         self.assertTrue(self.filters[0].seen[0][3] == content[content.index(b"body") :])
 
+    def test_smtputf8(self):
+        """What filters make of the header decides whether hosts must know SMTPUTF8 to get it."""
+        german, plain = "Subject: ü\r\n\r\nbody\r\n".encode(), _CONTENT
+        for content, edit, expected in (
+            (german, None, True),
+            (german, ChangeField(b"Subject", 1, b" x"), False),
+            (plain, ChangeField(b"Subject", 1, " ü".encode()), True),
+            (plain, InsertField(b"X-N", " ü".encode(), 1), True),
+            (plain, InsertField(b"X-N", b" 1", 1), False),
+        ):
+            self.make_house(Passed(Edits((edit,) if edit else ())))
+            envelope = Envelope(None, (Recipient(mailbox("x@a.test")),), smtputf8=True)
+            intake = self.house.reception.begin(CLIENT, envelope, lambda: None)
+            intake.write(content)
+            intake.finish(lambda answer: None)
+            self.assertEqual(self.kept()[0].message.envelope.smtputf8, expected, edit)
+
     def test_header_edits(self):
         """New fields at the top need no second copy of the message; every other change makes one."""
         self.assertEqual(self.edited(InsertField(b"X-N", b" 1", 1)), b"X-N: 1\r\n" + _CONTENT)
@@ -198,13 +215,17 @@ class VerdictTests(FilterTestCase):
     )
     def test_discarded(self):
         """The client hears 250 with an id; nothing is kept, and the log tells it."""
-        for answer in (Discard("fake"), Passed(Edits(removed=(mailbox("x@a.test"),)))):
+        for answer, cause in (
+            (Discard("fake", "192.0.2.4:11332"), "192.0.2.4:11332"),
+            (Passed(Edits(removed=(mailbox("x@a.test"),))), "it has taken away every recipient"),
+        ):
             self.make_house(answer)
             said = self.submit()
             self.assertEqual(said.code, 250)
             self.assertEqual(self.house.spool.entries, {})
             [notice] = self.house.notices
             self.assertIsInstance(notice, Dropped)
+            self.assertEqual((notice.check, notice.cause), ("fake", cause))
             self.assertTrue(said.lines[0].endswith(queue_id_text(notice.entry.message.queue_id)))
 
     def test_quarantine(self):
@@ -218,6 +239,7 @@ class VerdictTests(FilterTestCase):
         self.assertIs(slot.state, SlotState.HELD)
         self.assertIn("looks odd", slot.last.reason)
         self.assertEqual([type(notice) for notice in self.house.notices], [Queued, Held])
+        self.assertEqual(self.house.notices[1].reason, "held by a filter: looks odd")
         self.assertEqual(self.house.dialer.opened, [])
 
     def test_broken(self):

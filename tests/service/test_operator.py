@@ -114,6 +114,7 @@ class OperatorTests(OperatorCase):
         [shown] = self.ask("queue.list")
         [recipient] = shown["recipients"]
         self.assertEqual((recipient["state"], recipient["due_at"], recipient["attempts"]), ("queued", now + 3600, 0))
+        self.assertRegex(recipient["reason"], r"^held back until 20[0-9-]{8}T[0-9:]{8}Z, as its sender asked$")
         self.assertEqual(self.ask("queue.retry"), {"count": 1, "messages": 1})
         house.run(5)
         self.assertEqual(house.spool.entries, {})
@@ -123,6 +124,7 @@ class OperatorTests(OperatorCase):
         self.queue()
         self.assertEqual(self.ask("queue.hold", selector={"recipient": "x@*"}), {"count": 1, "messages": 1})
         self.assertIsInstance(self.house.notices[-1], Held)
+        self.assertEqual(self.house.notices[-1].reason, "put aside by an operator")
         self.house.dialer.hosts["192.0.2.1"] = relays
         self.house.run(20_000)
         self.assertIn(("x@a.test", 1), self.house.waiting())

@@ -4,6 +4,7 @@
 
 from ipaddress import ip_network
 
+from msgspec.structs import replace
 from twisted.internet.testing import StringTransport
 from twisted.mail.smtp import ESMTP, IMessageDelivery
 from twisted.trial.unittest import SynchronousTestCase
@@ -84,6 +85,17 @@ class ResponsibilityTests(SynchronousTestCase):
         self.assertEqual((verdict.reply.code, verdict.reply.status), (452, "4.3.1"))
         self.assertIsInstance(self.house.reception.begin(CLIENT, ENVELOPE, lambda: None), Refuse)
 
+    def test_notes(self):
+        """What rules have remarked is told once, and not kept with each message."""
+        client = replace(CLIENT, notes=("relay_access: local domain",))
+        intake = self.house.reception.begin(client, ENVELOPE, lambda: None)
+        intake.write(b"Subject: x\r\n\r\nbody\r\n")
+        intake.finish(lambda answer: None)
+        [notice] = self.house.notices
+        self.assertEqual(notice.notes, ("relay_access: local domain",))
+        [entry] = self.house.spool.entries.values()
+        self.assertEqual((entry.message.client, notice.entry), (CLIENT, entry))
+
     def test_abandoned(self):
         """A connection that is lost in the middle leaves nothing."""
         intake = self.house.reception.begin(CLIENT, ENVELOPE, lambda: None)
@@ -120,6 +132,24 @@ class ContentTests(SynchronousTestCase):
         answer = self.house.submit("x@a.test", content=content)
         self.assertEqual((answer.code, answer.status), (552, "5.3.4"))
         self.assertEqual(self.house.spool.entries, {})
+
+    @holds("6531", "3.2", "SMTPUTF8 that a message was given needlessly keeps it from no host.")
+    def test_smtputf8(self):
+        """It stays when the header, with our trace, is not ASCII; of addresses each counts where it is sent."""
+        sender, local, domain = mailbox("s@from.test"), mailbox("ü@a.test"), mailbox("u@ü.test")
+        for smtputf8, header, path, recipients, expected in (
+            (False, "Subject: ü", sender, (sender,), False),
+            (True, "Subject: ü", sender, (sender,), True),
+            (True, "Subject: x", sender, (sender,), False),
+            (True, "Subject: x", sender, (local,), True),
+            (True, "Subject: x", local, (sender, local, domain), False),
+        ):
+            asked = Envelope(path, tuple(map(Recipient, recipients)), smtputf8=smtputf8)
+            intake = self.house.reception.begin(CLIENT, asked, lambda: None)
+            intake.write(f"{header}\r\n\r\nbödy\r\n".encode())
+            intake.finish(lambda answer: None)
+            envelope = self.house.notices[-1].entry.message.envelope
+            self.assertEqual(envelope, replace(asked, smtputf8=expected), header)
 
     def test_header_without_body(self):
         """Content that is nothing but a header is complete."""

@@ -126,7 +126,7 @@ class RequireTlsTests(SynchronousTestCase):
         self.assertNotIn(b"REQUIRETLS", said)
         [[outcome]] = stage.outcomes
         assert isinstance(outcome, Failed)
-        self.assertEqual((outcome.status, outcome.scope), ("5.7.10", Scope.MESSAGE))
+        self.assertEqual((outcome.status, outcome.scope), ("5.7.10", Scope.HOST))
 
 
 class DeliverByTests(SynchronousTestCase):

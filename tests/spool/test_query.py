@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpgw.boundaries.spool import SpoolTrouble, Update
+from smtpgw.model.envelope import DeliverBy, MailParameters, Notify, Returned
 from smtpgw.model.message import Slot, SlotState
 from smtpgw.model.outcome import Delayed, Delivered
 from smtpgw.model.queue_id import queue_id_text
@@ -181,6 +183,43 @@ class AnswerTests(_Base):
             "address": "",
         }
         self.assertEqual({**last, **expected}, last)
+
+    def test_asked_for(self) -> None:
+        """What its sender has asked for, and nothing where it has not; the remarks of rules are not there."""
+        asked = MailParameters("E1", Returned.HEADERS, True, DeliverBy(600, returns=True), 7200)
+        entry = example_entry(5, "bob@one.example", "carol@two.example", received_at=NOW)
+        recipient = replace(entry.message.envelope.recipients[0], notify=Notify(failure=True), original="rfc822;b@x")
+        recipients = (recipient, *entry.message.envelope.recipients[1:])
+        envelope = replace(entry.message.envelope, parameters=asked, recipients=recipients)
+        entry = replace(entry, message=replace(entry.message, envelope=envelope))
+        self.spool.add(entry, self.spool.open_draft(self.fail), lambda body: None)
+        shown = self.ask(lambda queue: queue.show(5))
+        expected: dict[str, Any] = {
+            "envelope_id": "E1",
+            "returned": "HDRS",
+            "requires_tls": True,
+            "deliver_by": {"value": "600;R", "at": NOW + 600},
+            "release_at": NOW + 7200,
+        }
+        self.assertEqual({**shown, **expected}, shown)
+        found = [(one["notify"], one["original"]) for one in shown["recipients"]]
+        self.assertEqual(found, [("FAILURE", "rfc822;b@x"), (None, None)])
+        self.assertNotIn("notes", shown["client"])
+        nothing = dict.fromkeys(expected) | {"requires_tls": False}
+        plain = self.ask(lambda queue: queue.show(1))
+        self.assertEqual({**plain, **nothing}, plain)
+
+    def test_reasons(self) -> None:
+        """Why something waits that was never tried: its sender wanted that, or an operator did."""
+        entry = example_entry(5, "bob@one.example", "carol@two.example", "dave@two.example", received_at=NOW)
+        slots = (Slot(SlotState.QUEUED, NOW + 60), Slot(SlotState.QUEUED, NOW), Slot(SlotState.HELD, NOW + 60))
+        self.spool.add(replace(entry, slots=slots), self.spool.open_draft(self.fail), lambda body: None)
+        expected = ["held back until 2027-01-15T08:01:00Z, as its sender asked", "", "put aside by an operator"]
+        [listed] = self.ask(lambda queue: queue.list(Selector(ids=(5,))))
+        for message in (listed, self.ask(lambda queue: queue.show(5))):
+            self.assertEqual([one["reason"] for one in message["recipients"]], expected)
+        self.clock.now += 60
+        self.assertEqual(self.ask(lambda queue: queue.show(5))["recipients"][0]["reason"], "")
 
     def test_json(self) -> None:
         """All answers can be written as JSON."""
