@@ -149,7 +149,12 @@ class AccountExchange:
         shut = self._brake.shut(self._client, account)
         if shut is None:
             return None
-        return LoginRefused(_TOO_MANY if shut is Shut.ADDRESS else _LATER, shut.value)
+        return LoginRefused(_TOO_MANY if shut is Shut.ADDRESS else _LATER, shut.value, self._known(account))
+
+    def _known(self, name: str) -> str:
+        """For the log: the account of that name. Empty for a name that is none, which may be a password."""
+        account = self._accounts.find(name) if name else None
+        return account.name if account is not None else ""
 
     def _answer(self, step: SaslStep) -> Step | Awaitable[Step]:
         match step:
@@ -193,7 +198,7 @@ class AccountExchange:
             self._waiting = pool.check(digest, record, password, self._client)
             is_right = await self._waiting
         except PoolFull:
-            return LoginRefused(_LATER, "too many passwords wait to be compared")
+            return LoginRefused(_LATER, "too many passwords wait to be compared", identity or "")
         finally:
             if is_first:
                 brake.ended(self._client, name)
@@ -209,11 +214,11 @@ class AccountExchange:
     async def _check_token(self, tokens: TokenCheck | None, claim: TokenClaim) -> Step:
         name = claim.name.lower()
         if tokens is None:
-            return LoginRefused(_LATER, "there is no check of tokens any more")
+            return LoginRefused(_LATER, "there is no check of tokens any more", self._known(name))
         try:
             identity = await tokens.identity(claim.token, claim.name)
         except TokenTrouble as trouble:
-            return LoginRefused(_LATER, str(trouble))
+            return LoginRefused(_LATER, str(trouble), self._known(name))
         if identity is not None:
             # The name that the check gave, not the claimed one: that may be anybody's.
             return self._let_in(identity, identity.lower())
@@ -221,7 +226,7 @@ class AccountExchange:
         self._penalty = self._brake.failed(self._client, name, self._session)
         await self._all.sleep(self._penalty.delay_seconds)
         challenge = self._mechanism.claim_failed()
-        return challenge if challenge is not None else self._final("token refused", self._penalty)
+        return challenge if challenge is not None else self._final(name, "token refused", self._penalty)
 
     def _prove(self, proven: Proven) -> Step:
         name = proven.name.lower()
@@ -236,10 +241,6 @@ class AccountExchange:
         return LoggedIn(identity)
 
     async def _refuse(self, name: str, cause: str, *, is_repeated: bool = False) -> Step:
-        account = self._accounts.find(name) if name else None
-        if account is not None:
-            # Never a name that is none: people type their password into the wrong field.
-            cause = f"{cause}, as {account.name}"
         penalty = self._penalty
         if penalty is None:
             if is_repeated:
@@ -247,7 +248,7 @@ class AccountExchange:
             else:
                 penalty = self._brake.failed(self._client, name, self._session)
             await self._all.sleep(penalty.delay_seconds)
-        return self._final(cause, penalty)
+        return self._final(name, cause, penalty)
 
-    def _final(self, cause: str, penalty: Penalty) -> LoginRefused:
-        return LoginRefused(_TOO_MANY if penalty.ends_connection else _FAILED, cause)
+    def _final(self, name: str, cause: str, penalty: Penalty) -> LoginRefused:
+        return LoginRefused(_TOO_MANY if penalty.ends_connection else _FAILED, cause, self._known(name))

@@ -12,12 +12,10 @@ from collections.abc import Sequence
 
 from smtpgw.model.domains import LocalDomains
 from smtpgw.model.envelope import Client, MailFrom, Recipient
-from smtpgw.model.network import Network, is_in_networks
+from smtpgw.model.network import Network
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import Accept, Refuse, Verdict
-
-_KEPT = 10_000
-"""Client addresses whose answer is remembered; when reached, all are forgotten."""
+from smtpgw.policy.client_network import membership
 
 _LOCAL = Accept(("relay_access: local domain",))
 _NETWORK = Accept(("relay_access: client in the relay networks",))
@@ -40,8 +38,7 @@ class RelayAccess:
         :param networks: of this listener; none: nobody may relay by address.
         """
         self._domains = domains
-        self._networks = tuple(networks)
-        self._known: dict[str, bool] = {}
+        self._is_in_networks = membership(networks)
         self._refuse = Refuse(reply(550, "5.7.1", "Relay access denied"), self.name)
         self._no_postmaster = Refuse(reply(550, "5.1.1", "No such recipient here"), self.name)
 
@@ -59,12 +56,3 @@ class RelayAccess:
         if client.protocol == "LOCAL":
             return _OWN
         return self._refuse
-
-    def _is_in_networks(self, address: str) -> bool:
-        known = self._known.get(address)
-        if known is None:
-            known = is_in_networks(address, self._networks)
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            self._known[address] = known
-        return known

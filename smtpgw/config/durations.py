@@ -24,19 +24,20 @@ _SIZE_UNITS = {
 _LARGEST_OCTETS = 2**60
 
 
-def parse_duration(value: object) -> float:
+def parse_duration(value: object, longest_seconds: float = _LONGEST_SECONDS) -> float:
     """
     Seconds, from a number of seconds or a text such as ``"90s"``, ``"5m"``, ``"1h 30m"``, ``"5d"``.
 
     Units go from large to small, each at most once. A text that is only a number counts seconds.
 
-    :raises ValueError: when it is none, or is negative or longer than ten years.
+    :raises ValueError: when it is none, or is negative or longer than that.
     """
     seconds = _seconds_of_text(value) if isinstance(value, str) else _number(value)
     if seconds is None:
         raise ValueError(f"{show(value)} is not a duration such as '90s', '5m', '4h' or '5d'")
-    if not 0 <= seconds <= _LONGEST_SECONDS:
-        raise ValueError(f"{show(value)} is not between 0 and ten years")
+    if not 0 <= seconds <= longest_seconds:
+        longest = "ten years" if longest_seconds == _LONGEST_SECONDS else duration_text(longest_seconds)
+        raise ValueError(f"{show(value)} is not between 0 and {longest}")
     return seconds
 
 

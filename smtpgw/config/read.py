@@ -34,6 +34,7 @@ from smtpgw.model.route import TlsNeed, Via, ViaMx
 TOP_KEYS = frozenset(
     {
         "hostname",
+        "workers",
         "spool",
         "listen",
         "tls",
@@ -49,7 +50,7 @@ TOP_KEYS = frozenset(
         "log",
     }
 )
-_LATER = ("workers", "dkim", "http")
+_LATER = ("dkim", "http")
 
 
 def unchecked(_: str) -> None:
@@ -77,6 +78,7 @@ def read_config(root: Table, around: Surroundings) -> Config:
     with root:
         root.later(*_LATER)
         hostname = root.one("hostname", values.host_name, "")
+        root.one("workers", _one_worker, 1)
         spool = read_spool(root.table("spool"), around.folder)
         auth_table = root.table("auth")
         tls = read_tls(root.table("tls"), around.folder)
@@ -111,6 +113,12 @@ def read_spool(table: Table, folder: Path) -> SpoolConfig:
             min_free_octets=table.one("min_free", values.size_or_zero, default.min_free_octets),
             max_messages=table.one("max_messages", values.count, default.max_messages),
         )
+
+
+def _one_worker(value: object) -> int:
+    if values.count_or_zero(value) != 1:
+        raise ValueError(f"{show(value)} is {NOT_AVAILABLE}; there is 1")
+    return 1
 
 
 def _store_in(folder: Path) -> Callable[[object], Path]:

@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from smtpgw.config import values as values
-from smtpgw.config.durations import show
+from smtpgw.config.durations import duration_text, show
 from smtpgw.config.places import python_target
 from smtpgw.config.schema import AuthConfig, UserConfig
 from smtpgw.config.secrets import secret
 from smtpgw.config.table import Table
 
 _LONGEST_NAME_OCTETS = 255
+_SHORTEST_LOCKOUT_SECONDS = 60.0
+"""Failures leak away in the time of the lockout, and wait for seconds each: in less, there are never enough of them."""
+
 _EXAMPLES = "'app@example.com', '*@example.com', '*@*.example.com' or '*'"
 
 
@@ -36,8 +39,17 @@ def read_auth(table: Table, check_target: Callable[[str], None]) -> AuthConfig:
         return AuthConfig(
             tokens=table.one("tokens", python_target(check_target), None),
             failures=table.one("failures", values.count_or_zero, default.failures),
-            lockout_seconds=table.one("lockout", values.duration, default.lockout_seconds),
+            lockout_seconds=table.one("lockout", _lockout, default.lockout_seconds),
         )
+
+
+def _lockout(value: object) -> float:
+    seconds = values.duration(value)
+    if seconds < _SHORTEST_LOCKOUT_SECONDS:
+        shortest = duration_text(_SHORTEST_LOCKOUT_SECONDS)
+        text = f"{show(value)} is less than {shortest}: wrong logins would be forgotten before there are enough of them"
+        raise ValueError(f"{text}; 'failures = 0' shuts nobody out")
+    return seconds
 
 
 def _read_user(table: Table, folder: Path, environ: Mapping[str, str]) -> UserConfig:

@@ -128,12 +128,20 @@ def _read_listener(table: Table, places: set[tuple[str, ...]], terms: ListenTerm
 
 def _read_trusted(table: Table, key: str, endpoint: Endpoint) -> tuple[Network, ...]:
     """Networks whose word for the client's address is taken."""
-    networks = table.many(key, values.network, ())
+    networks = table.many(key, _trusted_network, ())
     if networks and endpoint.kind == "unix":
         table.error(key, "clients of a Unix socket have no address that could be in a network")
     if networks and endpoint.kind == "haproxy" and key == "proxy_protocol":
         table.error(key, "the endpoint 'haproxy:' reads the same header itself; write it without 'haproxy:'")
     return networks
+
+
+def _trusted_network(value: object) -> Network:
+    network = values.network(value)
+    if not network.prefixlen:
+        text = "is everybody, and whoever comes could claim to be 127.0.0.1 and relay; name the proxies alone"
+        raise ValueError(f"{show(value)} {text}")
+    return network
 
 
 def _read_auth(table: Table, role: Role, tls: ListenTls, terms: ListenTerms) -> bool:

@@ -94,10 +94,10 @@ def _read_greylist(table: Table) -> GreylistConfig | None:
         delay = inner.one("delay", values.duration, default.delay_seconds)
         window = inner.one("window", values.duration, default.window_seconds)
         lifetime = inner.one("lifetime", values.duration, default.lifetime_seconds)
-        if window <= delay:
+        if window < 2 * delay:
             key = "window" if "window" in inner else "delay"
-            text = f"nobody would ever pass: the window, {duration_text(window)}, is not longer than the delay"
-            inner.error(key, f"{text}, {duration_text(delay)}")
+            text = f"the window, {duration_text(window)}, is less than twice the delay, {duration_text(delay)}"
+            inner.error(key, f"hardly anybody would come in time: {text}")
         return GreylistConfig(delay, window, lifetime)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import idna
 
-from smtpgw.config.durations import duration_text, parse_duration, parse_size, show
+from smtpgw.config.durations import parse_duration, parse_size, show
 from smtpgw.config.errors import not_one_of
 from smtpgw.config.table import NOT_AVAILABLE
 from smtpgw.model.network import Network
@@ -74,10 +74,7 @@ def duration_or_zero(value: object) -> float:
 
 def wait_of_client(value: object) -> float:
     """Seconds that a client is kept waiting, or 0: more than a minute would only cost us its connection."""
-    seconds = parse_duration(value)
-    if seconds > _LONGEST_WAIT_SECONDS:
-        raise ValueError(f"{show(value)} is more than {duration_text(_LONGEST_WAIT_SECONDS)}")
-    return seconds
+    return parse_duration(value, _LONGEST_WAIT_SECONDS)
 
 
 def size(value: object) -> int:

@@ -27,6 +27,10 @@ from smtpgw.net.client_deadlines import Deadlines
 
 CONNECT_SECONDS = 5.0
 
+_SLOW_SECONDS = 1.0
+_DOWN_SECONDS = 15.0
+"""After an attempt to connect that took as long and failed, nobody waits for another one for this time."""
+
 _LEAVE_SECONDS = 5.0
 """For the farewell to get out."""
 
@@ -183,7 +187,12 @@ class MilterLink(Protocol):
 
 
 class MilterDialer:
-    """Connects to one milter; ``OpenLink`` in :mod:`smtpgw.boundaries.filters`."""
+    """
+    Connects to one milter; ``OpenLink`` in :mod:`smtpgw.boundaries.filters`.
+
+    A milter that does not answer at all is remembered as down: for some seconds, and then while one client tries
+    again, the others hear so at once. What is refused at once costs nobody anything, and is tried every time.
+    """
 
     def __init__(self, reactor: IReactorTime, address: str, timeout_seconds: float) -> None:
         """
@@ -195,14 +204,37 @@ class MilterDialer:
         self._endpoint = _endpoint(reactor, address)
         self._deadlines = Deadlines(reactor)
         self._timeout_seconds = timeout_seconds
+        self._down = ""
+        self._down_until = -math.inf
+        self._is_probing = False
 
     async def __call__(self) -> MilterLink:
         """See ``OpenLink``."""
+        if not self._down:
+            return await self._connect()
+        if self._is_probing or self._reactor.seconds() < self._down_until:
+            raise FilterLost(self._down)
+        self._is_probing = True
+        try:
+            return await self._connect()
+        finally:
+            self._is_probing = False
+
+    async def _connect(self) -> MilterLink:
         link = MilterLink(self._reactor, self._deadlines, self._timeout_seconds)
+        began = self._reactor.seconds()
         try:
             await connectProtocol(self._endpoint, link)
-        except (ConnectError, ConnectionClosed, ConnectingCancelledError, DNSLookupError, OSError) as trouble:
-            raise FilterLost(f"{self._address} can't be reached: {_words(trouble)}") from trouble
+        except ConnectingCancelledError as trouble:
+            # The client has gone, which says nothing about the milter.
+            raise FilterLost(f"{self._address} was not reached in time: {_words(trouble)}") from trouble
+        except (ConnectError, ConnectionClosed, DNSLookupError, OSError) as trouble:
+            cause = f"{self._address} can't be reached: {_words(trouble)}"
+            now = self._reactor.seconds()
+            self._down = cause if now - began >= _SLOW_SECONDS else ""
+            self._down_until = now + _DOWN_SECONDS
+            raise FilterLost(cause) from trouble
+        self._down = ""
         return link
 
 

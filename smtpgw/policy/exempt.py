@@ -5,11 +5,9 @@ from typing import Protocol
 
 from smtpgw.boundaries.checks import ConnectCheck, MailCheck, RcptCheck
 from smtpgw.model.envelope import Client, MailFrom, Recipient
-from smtpgw.model.network import Network, is_in_networks
+from smtpgw.model.network import Network
 from smtpgw.model.verdict import ACCEPT, Verdict
-
-_KEPT = 10_000
-"""Addresses whose answer is remembered; when reached, all are forgotten."""
+from smtpgw.policy.client_network import membership
 
 _LOCAL = "LOCAL"
 """Protocol of what our own command hands in."""
@@ -26,21 +24,11 @@ class TrustedNetworks:
     """Clients in the networks, and what is handed in on this host."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
-        self._networks = tuple(networks)
-        self._known: dict[str, bool] = {}
+        self._is_member = membership(networks)
 
     def __call__(self, client: Client) -> bool:
         """See the class."""
-        if client.protocol == _LOCAL:
-            return True
-        address = client.address
-        known = self._known.get(address)
-        if known is None:
-            known = is_in_networks(address, self._networks)
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            self._known[address] = known
-        return known
+        return client.protocol == _LOCAL or self._is_member(client.address)
 
 
 class TrustedClients:

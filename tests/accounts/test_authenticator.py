@@ -75,6 +75,26 @@ class PasswordTests(UsersCase):
             told.append((self.code(self.plain(name, "wrong")), self.waited, self.compared))
         self.assertEqual(told, [("535 5.7.8", 0.5, 1)] * 3)
 
+    def test_told_to_the_log(self):
+        """Which account it was, however it was refused; never a name that is none, which may be a password."""
+        for name, known in (("APP@example.com", "App@Example.com"), ("hunter2", "")):
+            self.setUp()
+            self.users_now.pool._most = 0
+            refused = [self.plain(name, "wrong")]
+            self.users_now.pool._most = 66
+            refused += [self.plain(name, f"wrong{n}", self.client(f"198.51.100.{n}")) for n in range(6)]
+            self.assertEqual([self.code(step) for step in refused], ["454 4.7.0"] + ["535 5.7.8"] * 5 + ["454 4.7.0"])
+            self.assertEqual({step.account for step in refused}, {known})
+            self.assertNotIn(name, repr(refused))
+        for step in (self.scram(password="x"), self.token(b"broken", "scram"), self.token(b"bad", "scram")):
+            self.assertEqual(step.account, "scram")
+
+    def token(self, token, name):
+        """How a login with a token ends."""
+        exchange = self.exchange("OAUTHBEARER")
+        step = self.settle(exchange.begin(b"n,a=%b,\1auth=Bearer %b\1\1" % (name.encode(), token)))
+        return self.settle(exchange.respond(b"\1")) if isinstance(step, Challenge) else step
+
     def test_decoy_password(self):
         """The password of the account that is compared instead opens nothing."""
         for number in range(4):

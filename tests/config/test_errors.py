@@ -43,7 +43,7 @@ class PlaceTests(SynchronousTestCase):
                 )
             ),
             [
-                "f:1: workers: not available in this version",
+                "f:1: workers: 2 is not available in this version; there is 1",
                 (
                     "f:4: listen[0].tls: 'starttsl' is not one of off, starttls, required, implicit; "
                     "did you mean 'starttls'?"
@@ -321,7 +321,6 @@ class ValueTests(SynchronousTestCase):
     def test_later(self) -> None:
         """What the contract has and this version has not says so, and is not taken for a slip."""
         text = """
-            workers = 2
             [http]
             endpoint = ""
             [[dkim]]
@@ -332,4 +331,12 @@ class ValueTests(SynchronousTestCase):
             dmarc = "mark"
             arc = "mark"
         """
-        self.assertEqual([line.rpartition(": ")[2] for line in mistakes(text)], ["not available in this version"] * 7)
+        self.assertEqual([line.rpartition(": ")[2] for line in mistakes(text)], ["not available in this version"] * 6)
+        for text, mistake in (
+            ("0", "0 is not available in this version; there is 1"),
+            ("2", "2 is not available in this version; there is 1"),
+            ("-1", "-1 is not between 0 and 1000000000"),
+            ('"one"', "'one' is not a whole number"),
+        ):
+            self.assertEqual(mistakes(f"workers = {text}"), [f"f:1: workers: {mistake}"])
+        self.assertEqual(mistakes("workers = 1"), [])

@@ -152,6 +152,7 @@ class AuthTests(SynchronousTestCase):
             AuthConfig("my.tokens:check", 5, 3600.0),
         )
         self.assertEqual(read("").auth, AuthConfig(None, 10, 900.0))
+        self.assertEqual(read("[auth]\nlockout = 60\n").auth, AuthConfig(None, 10, 60.0))
 
     def test_environment(self) -> None:
         """As for every scalar key."""
@@ -165,6 +166,13 @@ class AuthTests(SynchronousTestCase):
             ('tokens = "python:x"', "'x' is not a name in a module, such as 'python:package.module:name'"),
             ("failures = -1", "-1 is not between 0 and 1000000000"),
             ("lockout = 0", "must be more than 0"),
+            (
+                'lockout = "59s"',
+                (
+                    "'59s' is less than 1m: wrong logins would be forgotten before there are enough of them; "
+                    "'failures = 0' shuts nobody out"
+                ),
+            ),
             ("fail = 1", "unknown key; did you mean 'failures'?"),
         ):
             (found,) = mistakes(f"[auth]\n{line}\n")

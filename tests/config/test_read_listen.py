@@ -127,6 +127,13 @@ class TrustTests(ListenCase):
                 "listen[0].xclient: '10.0.0.1' is not an array",
             ],
         )
+        for key in ("proxy_protocol", "xclient"):
+            for network in ("0.0.0.0/0", "::/0"):
+                text = "is everybody, and whoever comes could claim to be 127.0.0.1 and relay; name the proxies alone"
+                self.assertEqual(
+                    self.mistakes(f'{LISTEN}{key} = ["10.0.0.1", "{network}"]\n'),
+                    [f"listen[0].{key}[1]: '{network}' {text}"],
+                )
         socket = '[[listen]]\nendpoint = "unix:/run/x"\nproxy_protocol = ["10.0.0.1"]\nxclient = ["10.0.0.1"]\n'
         text = "clients of a Unix socket have no address that could be in a network"
         self.assertEqual(self.mistakes(socket), [f"listen[0].proxy_protocol: {text}", f"listen[0].xclient: {text}"])

@@ -105,6 +105,14 @@ class SourceContract(_Case):
         assert isinstance(answer, bool)
         return answer
 
+    def trouble_of(self, source: Source) -> str:
+        """What it says of its trouble, which must be there at once."""
+
+        async def wait() -> bool:
+            return await source(Question("alice", DOMAIN))
+
+        return str(self.failureResultOf(Deferred.fromCoroutine(wait()), LookupTrouble, OSError).value)
+
     def test_known(self) -> None:
         """Every recipient is known, whatever characters its local part has."""
         source = self.make_source()
@@ -124,10 +132,4 @@ class SourceContract(_Case):
 
     def test_broken(self) -> None:
         """A source that can't be reached is trouble, never an answer."""
-        source = self.make_broken_source()
-
-        async def wait() -> bool:
-            return await source(Question("alice", DOMAIN))
-
-        failure = self.failureResultOf(Deferred.fromCoroutine(wait()))
-        self.assertIsInstance(failure.value, (LookupTrouble, OSError))
+        self.trouble_of(self.make_broken_source())

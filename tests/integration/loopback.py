@@ -74,12 +74,18 @@ def end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", seconds: flo
     return process.wait()
 
 
+def short_folder(case: SynchronousTestCase) -> Path:
+    """A folder until the test ends. Paths of Unix sockets have 107 octets at most, so trial's own is too deep."""
+    folder = Path(tempfile.mkdtemp(prefix="gw"))
+    # Programs that give up root have to get in.
+    folder.chmod(0o755)
+    case.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class RealThingTestCase(SynchronousTestCase):
     """A test with processes and sockets: a folder with a short path, and everything ended at its end."""
 
     def setUp(self) -> None:
-        """Make the folder. Paths of Unix sockets have 107 octets at most, so trial's own folder is too deep."""
-        self.folder = Path(tempfile.mkdtemp(prefix="gw"))
-        # Programs that give up root have to get in.
-        self.folder.chmod(0o755)
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        """Make the folder."""
+        self.folder = short_folder(self)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
 
 from smtpgw.boundaries.reception import Intake
 from smtpgw.checks.milter import Milter
@@ -23,7 +25,7 @@ from smtpgw.net.milter_client import MilterDialer
 from smtpgw.service.reception import Counter, ListenerReception
 from smtpgw.service.trace import TraceHeader
 from smtpgw.spool.memory import MemorySpool
-from tests.integration.loopback import end, find_program, free_port, wait_until
+from tests.integration.loopback import end, find_program, free_port, short_folder, wait_until
 
 CLIENT = Client("127.0.0.1", "client.test", "ESMTP", name="localhost", session_id="s1", port=4711)
 SENDER = Mailbox("alice", "example.test")
@@ -219,6 +221,32 @@ class MilterHouse:
         """The one message in the spool: its entry, and all that would go out."""
         [(queue_id, entry)] = self.spool.entries.items()
         return entry, entry.message.trace + self.spool.contents[queue_id]
+
+
+class MilterTestCase(TestCase):
+    """One milter, and one connection of a client."""
+
+    timeout = 60
+    house: MilterHouse
+
+    def setUp(self) -> None:
+        """A folder for the milter."""
+        self.folder = short_folder(self)
+
+    def serve(self, milter: Rspamd | OpenDkim) -> None:
+        """With this milter, which is ended with the test."""
+        self.addCleanup(milter.close)
+        self.house = MilterHouse(milter.address)
+        self.addCleanup(self._leave)
+
+    def submit(self, content: bytes) -> Deferred[Reply]:
+        """Hand in a message; the reply."""
+        return Deferred.fromCoroutine(self.house.submit(content))
+
+    def _leave(self) -> Deferred[None]:
+        self.house.leave()
+        # For the connections to close.
+        return deferLater(reactor, 0.2, lambda: None)
 
 
 class _Clock:

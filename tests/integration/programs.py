@@ -1,10 +1,13 @@
 """Other people's programs that send and take mail: swaks, Postfix's smtp-source and smtp-sink."""
 
 import os
+import pwd
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
@@ -33,6 +36,74 @@ def swaks(port: int, *options: str, address: str = "127.0.0.1", tls: bool = Fals
     if result.returncode:
         raise AssertionError(f"swaks ended with {result.returncode}:\n{result.stdout}{result.stderr}")
     return result.stdout
+
+
+class OwnServer:
+    """A server of somebody else's in a folder of its own, as a user without rights: some refuse to run as root."""
+
+    ends_with = signal.SIGTERM
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._become: dict[str, Any] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        """What starts it, in the foreground."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Whether it can be used."""
+        raise NotImplementedError
+
+    def give_up_root(self) -> None:
+        """From now on; the folder, with all that is in it now, is that user's."""
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("nobody")
+            for path in (self.folder, *self.folder.iterdir()):
+                os.chown(path, user.pw_uid, user.pw_gid)
+            self._become = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+    def run(self, *command: str) -> None:
+        """A program of it, to its end."""
+        subprocess.run(
+            command,
+            cwd=self.folder,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            **self._become,
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it can be used."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **self._become,
+            )
+        try:
+            wait_until(self._is_up, 30, f"{type(self).__name__} answers")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it."""
+        if self._process is not None:
+            self._process.send_signal(self.ends_with)
+            end(self._process)
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"it ended: {(self.folder / 'log').read_text()[-2000:]}")
+        return self.answers()
 
 
 class SmtpSink:

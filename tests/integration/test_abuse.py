@@ -4,6 +4,7 @@ import time
 import unicodedata
 
 from tests.integration.certificates import make_certificate
+from tests.integration.loopback import wait_until
 from tests.integration.policy import STRANGER, PolicyTestCase
 
 _QUEUED = "250 2.0.0 Ok: queued as "
@@ -45,8 +46,7 @@ class RateTests(PolicyTestCase):
         self.assert_says("220", self.connect("192.0.2.2").banner)
         kept[0].say("QUIT")
         kept[0].close()
-        time.sleep(0.2)
-        self.assert_says("220", self.connect().banner)
+        wait_until(lambda: self.connect().banner.startswith("220"), 10, "there is room for another")
 
     def test_trying_addresses_out(self) -> None:
         """refused_recipients ends the connection; until then the tarpit makes it slow, for that client alone."""
@@ -57,9 +57,13 @@ class RateTests(PolicyTestCase):
         answers = [guesser.say(f"RCPT TO:<guess{number}@here.test>") for number in range(3)]
         self.assertEqual([answer[:9] for answer in answers], ["550 5.1.1"] * 3)
         self.assertGreater(time.monotonic() - begun, 0.85)
-        begun = time.monotonic()
-        self.assert_says(_QUEUED, honest.send("bob@here.test"))
-        self.assertLess(time.monotonic() - begun, 0.5)
+        waits = []
+        for _ in range(3):
+            begun = time.monotonic()
+            self.assert_says(_QUEUED, honest.send("bob@here.test"))
+            waits.append(time.monotonic() - begun)
+        # Not the slowest: the machine may be busy with something else.
+        self.assertLess(min(waits), 0.5)
         self.assert_says("550 5.1.1", guesser.say("RCPT TO:<guess3@here.test>"))
         self.assert_says("421 4.7.0", guesser.say("RCPT TO:<guess4@here.test>"))
         self.assertEqual(guesser.reply(), "")

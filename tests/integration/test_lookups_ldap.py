@@ -1,25 +1,21 @@
 """Recipients in a real directory: slapd of Debian's package, on loopback."""
 
 import base64
-import os
-import pwd
 import socket
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SkipTest
 
 from smtpgw.lookups.lane import Lane
 from smtpgw.lookups.ldap import LdapDirectory, read_ldap_url
 from smtpgw.lookups.question import Question, Source
-from smtpgw.model.domains import LookupTrouble
 from smtpgw.testing.certificates import Authority
 from tests.contracts.source import DOMAIN, RECIPIENTS, MemoryThreads, SourceContract
-from tests.integration.loopback import RealThingTestCase, end, find_program, free_port, wait_until
+from tests.integration.loopback import RealThingTestCase, find_program, free_port
+from tests.integration.programs import OwnServer
 
 _BASE = "dc=ours,dc=example"
 _READER = f"cn=reader,{_BASE}"
@@ -27,14 +23,14 @@ _PASSWORD = "s3cret/@pw"
 _SCHEMAS = Path("/etc/ldap/schema")
 
 
-class Directory:
-    """One in a folder of its own, as a user without rights."""
+class Directory(OwnServer):
+    """One slapd."""
 
     def __init__(self, folder: Path) -> None:
-        program = find_program("slapd")
+        super().__init__(folder)
+        self._program = find_program("slapd")
         if not (_SCHEMAS / "inetorgperson.schema").exists():
             raise SkipTest("the schemas of slapd are not installed")
-        self.folder = folder
         self.port, self.tls_port = free_port(), free_port()
         self.authority = Authority()
         pair = self.authority.issue("localhost")
@@ -42,46 +38,19 @@ class Directory:
         (folder / "ca.pem").write_bytes(self.authority.certificate)
         (folder / "cert.pem").write_bytes(pair.certificate)
         (folder / "key.pem").write_bytes(pair.key)
-        self._become: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            user = pwd.getpwnam("nobody")
-            for path in (folder, *folder.iterdir()):
-                os.chown(path, user.pw_uid, user.pw_gid)
-            self._become = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         (folder / "slapd.conf").write_text(_configuration(folder), encoding="utf-8")
         (folder / "all.ldif").write_text(_entries(), encoding="utf-8")
-        subprocess.run(
-            [program, "-T", "add", "-f", "slapd.conf", "-l", "all.ldif"],
-            cwd=folder, check=True, capture_output=True, timeout=60, **self._become,
-        )  # fmt: skip
-        self._program = program
-        self._process: subprocess.Popen[bytes] | None = None
+        self.give_up_root()
+        self.run(self._program, "-T", "add", "-f", "slapd.conf", "-l", "all.ldif")
         self.start()
 
-    def start(self) -> None:
-        """Start it and wait until it listens."""
-        log = (self.folder / "log").open("ab")
-        with log:
-            self._process = subprocess.Popen(
-                [self._program, "-f", "slapd.conf", "-d", "0", "-h",
-                 f"ldap://127.0.0.1:{self.port} ldaps://127.0.0.1:{self.tls_port}"],
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._become,
-            )  # fmt: skip
-        try:
-            wait_until(self._answers, 20, "slapd listens")
-        except BaseException:
-            self.stop()
-            raise
+    def command(self) -> list[str]:
+        """In the foreground."""
+        places = f"ldap://127.0.0.1:{self.port} ldaps://127.0.0.1:{self.tls_port}"
+        return [self._program, "-f", "slapd.conf", "-d", "0", "-h", places]
 
-    def stop(self) -> None:
-        """Stop it."""
-        if self._process is not None:
-            end(self._process)
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise AssertionError(f"slapd ended: {(self.folder / 'log').read_text()[-2000:]}")
+    def answers(self) -> bool:
+        """It listens on both ports."""
         try:
             for port in (self.port, self.tls_port):
                 socket.create_connection(("127.0.0.1", port), timeout=5).close()
@@ -152,14 +121,6 @@ class LdapTests(SourceContract, RealThingTestCase):
         """Nobody listens there."""
         return self.source(f"ldap://127.0.0.1:{free_port()}/{_BASE}")
 
-    def trouble(self, source: Source) -> str:
-        """What it can't answer for."""
-
-        async def wait() -> bool:
-            return await source(Question("alice", DOMAIN))
-
-        return str(self.failureResultOf(Deferred.fromCoroutine(wait()), LookupTrouble).value)
-
     def test_by_mail(self) -> None:
         """Without a filter, the attribute mail is the address."""
         for url in (f"ldap://{self.place}", f"ldap://{self.place}?mail", f"ldap://{self.place}?mail?sub"):
@@ -183,22 +144,24 @@ class LdapTests(SourceContract, RealThingTestCase):
             if works:
                 self.assertTrue(self.ask(source, "alice"))
             else:
-                words = self.trouble(source)
+                words = self.trouble_of(source)
                 self.assertIn("invalidCredentials", words)
                 self.assertNotIn(password, words)
 
     def test_wrong_base(self) -> None:
         """A base that isn't there, and one that may not be read, are trouble: nobody is refused for it."""
-        self.assertIn("noSuchObject", self.trouble(self.source(f"ldap://127.0.0.1:{self.directory.port}/dc=nowhere")))
+        self.assertIn(
+            "noSuchObject", self.trouble_of(self.source(f"ldap://127.0.0.1:{self.directory.port}/dc=nowhere"))
+        )
         hidden = self.place.replace(_BASE, f"ou=hidden,{_BASE}")
-        self.assertIn("noSuchObject", self.trouble(self.source(f"ldap://{hidden}")))
+        self.assertIn("noSuchObject", self.trouble_of(self.source(f"ldap://{hidden}")))
 
     def test_restarted(self) -> None:
         """A directory that was started anew is asked over a new connection, without trouble."""
         source = self.make_source()
         self.assertTrue(self.ask(source, "alice"))
         self.directory.stop()
-        self.assertTrue(self.trouble(source))
+        self.assertTrue(self.trouble_of(source))
         self.directory.start()
         self.assertTrue(self.ask(source, "alice"))
         self.directory.stop()
@@ -212,5 +175,5 @@ class LdapTests(SourceContract, RealThingTestCase):
         start = f"ldap://{{}}:{self.directory.port}/{_BASE}????StartTLS".replace("????", "?mail?sub??")
         for url in (implicit, start):
             self.assertTrue(self.ask(self.source(url.format("localhost"), authorities=ca), "alice"), url)
-            self.assertTrue(self.trouble(self.source(url.format("localhost"))), url)
-            self.assertTrue(self.trouble(self.source(url.format("127.0.0.1"), authorities=ca)), url)
+            self.assertTrue(self.trouble_of(self.source(url.format("localhost"))), url)
+            self.assertTrue(self.trouble_of(self.source(url.format("127.0.0.1"), authorities=ca)), url)

@@ -1,90 +1,50 @@
 """Recipients in a real PostgreSQL, of Debian's package, on a Unix socket."""
 
-import os
-import pwd
 import shutil
 import signal
-import subprocess
 from pathlib import Path
-from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
 from smtpgw.lookups.lane import Lane
 from smtpgw.lookups.postgresql import PostgresqlTable, read_postgresql_url
 from smtpgw.lookups.question import Question, Source
-from smtpgw.model.domains import LookupTrouble
 from tests.contracts.source import DOMAIN, RECIPIENTS, MemoryThreads, SourceContract
-from tests.integration.loopback import RealThingTestCase, end, wait_until
+from tests.integration.loopback import RealThingTestCase
+from tests.integration.programs import OwnServer
 
 
-class Server:
-    """One in a folder of its own, as a user without rights; nothing listens on the network."""
+class Server(OwnServer):
+    """One PostgreSQL; nothing listens on the network."""
+
+    # SIGTERM would wait for clients to leave.
+    ends_with = signal.SIGINT
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self._programs = _programs()
-        self.folder = folder
-        self._become: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            # It refuses to run as root.
-            user = pwd.getpwnam("nobody")
-            os.chown(folder, user.pw_uid, user.pw_gid)
-            self._become = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        self._run("initdb", "-D", str(folder / "data"), "-U", "owner", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        self._process: subprocess.Popen[bytes] | None = None
+        self.give_up_root()
+        options = ["-U", "owner", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        self.run(str(self._programs / "initdb"), "-D", str(folder / "data"), *options)
         self.start()
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        log = (self.folder / "log").open("ab")
-        with log:
-            self._process = subprocess.Popen(
-                [str(self._programs / "postgres"), "-D", "data", "-k", str(self.folder), "-h", "", "-F"],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **self._become,
-            )
-        try:
-            wait_until(self._answers, 30, "PostgreSQL answers")
-        except BaseException:
-            self.stop()
-            raise
+    def command(self) -> list[str]:
+        """In the foreground, on a Unix socket."""
+        return [str(self._programs / "postgres"), "-D", "data", "-k", str(self.folder), "-h", "", "-F"]
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """It lets us in."""
         import psycopg
 
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise AssertionError(f"PostgreSQL ended: {(self.folder / 'log').read_text()[-2000:]}")
         try:
             psycopg.connect(self.url()).close()
         except psycopg.OperationalError:
             return False
         return True
 
-    def stop(self) -> None:
-        """Stop it."""
-        if self._process is not None:
-            # SIGTERM would wait for clients to leave.
-            self._process.send_signal(signal.SIGINT)
-            end(self._process)
-
     def url(self, query: str = "", user: str = "owner") -> str:
         """For the configuration."""
         return f"postgresql://{user}@/postgres?host={self.folder}{query}"
-
-    def _run(self, program: str, *options: str) -> None:
-        subprocess.run(
-            [str(self._programs / program), *options],
-            cwd=self.folder,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            timeout=60,
-            **self._become,
-        )
 
 
 def _programs() -> Path:
@@ -156,7 +116,7 @@ class PostgresqlTests(SourceContract, RealThingTestCase):
         source = self.make_source()
         self.assertTrue(self.ask(source, "alice"))
         self.server.stop()
-        self.assertIn("connection", self.trouble(source))
+        self.assertIn("connection", self.trouble_of(source))
         self.server.start()
         self.assertTrue(self.ask(source, "alice"))
 
@@ -173,7 +133,7 @@ class PostgresqlTests(SourceContract, RealThingTestCase):
         """A query that writes is refused by the server."""
         assert self.server is not None
         query = "WITH gone AS (DELETE FROM recipients WHERE local = :local RETURNING 1) SELECT 1 FROM gone"
-        self.assertIn("read-only", self.trouble(self.source(self.server.url(f"&query={query}"))))
+        self.assertIn("read-only", self.trouble_of(self.source(self.server.url(f"&query={query}"))))
         self.assertTrue(self.ask(self.make_source(), "alice"))
 
     def test_slow(self) -> None:
@@ -181,24 +141,10 @@ class PostgresqlTests(SourceContract, RealThingTestCase):
         assert self.server is not None
         query = "SELECT 1 FROM pg_sleep(60) WHERE :local <> ''"
         source = self.source(self.server.url(f"&query={query}"))
-        self.assertIn("statement timeout", self.trouble(source))
+        self.assertIn("statement timeout", self.trouble_of(source))
 
     def test_wrong_table(self) -> None:
         """A table that isn't there is trouble, and so is one that comes later, until it is there."""
         assert self.server is not None
         source = self.source(self.server.url("&query=SELECT 1 FROM nothing WHERE a = :local"))
-        self.assertIn("nothing", self.trouble(source))
-
-    def trouble(self, source: Source) -> str:
-        """What it can't answer for."""
-        failure = self.failureResultOf(_asked(source), LookupTrouble)
-        return str(failure.value)
-
-
-def _asked(source: Source) -> Any:
-    from twisted.internet.defer import Deferred
-
-    async def wait() -> bool:
-        return await source(Question("alice", DOMAIN))
-
-    return Deferred.fromCoroutine(wait())
+        self.assertIn("nothing", self.trouble_of(source))

@@ -9,13 +9,8 @@ import re
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
-from tests.integration.loopback import RealThingTestCase
-from tests.integration.milters import MilterHouse, OpenDkim
+from tests.integration.milters import MilterTestCase, OpenDkim
 
 _CONTENT = (
     b"From: Alice\r\n <alice@example.test>\r\nTo: <bob@example.net>\r\nSubject:  two  blanks and a\r\n\tfolded line\r\n"
@@ -23,25 +18,13 @@ _CONTENT = (
 )
 
 
-class OpenDkimTests(TestCase):
+class OpenDkimTests(MilterTestCase):
     """One OpenDKIM that signs for one domain."""
 
-    timeout = 60
-
     def setUp(self):
-        RealThingTestCase.setUp(self)
+        super().setUp()
         self.dkim = OpenDkim(self.folder)
-        self.addCleanup(self.dkim.close)
-        self.house = MilterHouse(self.dkim.address)
-        self.addCleanup(self.leave)
-
-    def leave(self):
-        self.house.leave()
-        # For the connections to close.
-        return deferLater(reactor, 0.2, lambda: None)
-
-    def submit(self, content):
-        return Deferred.fromCoroutine(self.house.submit(content))
+        self.serve(self.dkim)
 
     async def test_signature_holds(self):
         """The signature field is there, and the message that leaves is the one that was signed."""

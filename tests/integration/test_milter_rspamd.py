@@ -2,14 +2,8 @@
 
 # mypy: no-check-untyped-defs
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
-
 from smtpgw.model.notice import Rejected
-from tests.integration.loopback import RealThingTestCase
-from tests.integration.milters import MilterHouse, Rspamd
+from tests.integration.milters import MilterTestCase, Rspamd
 
 _HEADER = (
     b"From: <alice@example.test>\r\nTo: <bob@example.net>\r\nSubject: hello\r\nMessage-ID: <1@example.test>\r\n\r\n"
@@ -19,25 +13,13 @@ _MARKED = b"YJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X
 _NEW_SUBJECT = b"ZJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
 
 
-class RspamdTests(TestCase):
+class RspamdTests(MilterTestCase):
     """One rspamd, one connection of a client."""
 
-    timeout = 60
-
     def setUp(self):
-        RealThingTestCase.setUp(self)
+        super().setUp()
         self.rspamd = Rspamd(self.folder)
-        self.addCleanup(self.rspamd.close)
-        self.house = MilterHouse(self.rspamd.address)
-        self.addCleanup(self.leave)
-
-    def leave(self):
-        self.house.leave()
-        # For the connections to close.
-        return deferLater(reactor, 0.2, lambda: None)
-
-    def submit(self, content):
-        return Deferred.fromCoroutine(self.house.submit(content))
+        self.serve(self.rspamd)
 
     async def test_three_messages(self):
         """Over one connection: spam is refused at the end of data, clean mail passes, suspect mail is marked."""

@@ -107,7 +107,7 @@ class ReverseDnsTests(PolicyTestCase):
         self.serve('[policy]\nreverse_dns = "enforce"', silent=["in-addr.arpa"])
         begun = time.monotonic()
         self.assert_says("421 4.7.25", self.connect().banner)
-        self.assertLess(time.monotonic() - begun, 7)
+        self.assertLess(time.monotonic() - begun, 10)
 
 
 class DnsListTests(PolicyTestCase):
@@ -175,9 +175,9 @@ class DnsListTests(PolicyTestCase):
         self.serve('[policy]\ndnsbl = ["bl.test"]', silent=["bl.test"])
         begun = time.monotonic()
         client = self.connect()
-        self.assertLess(time.monotonic() - begun, 1)
+        self.assertLess(time.monotonic() - begun, 3)
         self.assert_says("451 4.4.3", client.send("bob@here.test"))
-        self.assertLess(time.monotonic() - begun, 7)
+        self.assertLess(time.monotonic() - begun, 10)
 
 
 class GreylistTests(PolicyTestCase):
@@ -189,14 +189,14 @@ class GreylistTests(PolicyTestCase):
 
     def test_strangers(self) -> None:
         """They wait for the delay, then are known with their network; other senders, and the null path, are others."""
-        self.serve('[policy]\ngreylist = {delay = "1s"}')
-        self.assert_says("450 4.7.1 Greylisted, try again in 1 seconds", self.send())
+        self.serve('[policy]\ngreylist = {delay = "2s"}')
+        self.assert_says("450 4.7.1 Greylisted, try again in 2 seconds", self.send())
         self.assert_says("450 4.7.1", self.send("192.0.2.77", "ALICE+tag@Client.test"))
         self.assert_says("450 4.7.1", self.send(sender=""))
         # Who is no recipient hears that at once, and the rest of the transaction is not lost with it.
         client = self.connect()
         self.assert_says("550 5.1.1", client.mail("nobody@here.test"))
-        time.sleep(1.1)
+        time.sleep(2.1)
         self.assert_says(_QUEUED, self.send("192.0.2.77"))
         self.assertIn("greylist: passed", self.line("msg.queued")["notes"])
         self.assert_says("450 4.7.1", self.send("192.0.3.1"))
@@ -204,11 +204,11 @@ class GreylistTests(PolicyTestCase):
 
     def test_after_the_window(self) -> None:
         """Who comes too late begins anew; who passed and was not seen for the lifetime, too."""
-        self.serve('[policy]\ngreylist = {delay = 0.5, window = "1s", lifetime = "1s"}')
+        self.serve('[policy]\ngreylist = {delay = 1, window = "3s", lifetime = "1s"}')
         self.assert_says("450 4.7.1", self.send())
-        time.sleep(2.2)
+        time.sleep(4.2)
         self.assert_says("450 4.7.1", self.send())
-        time.sleep(0.7)
+        time.sleep(1.2)
         self.assert_says(_QUEUED, self.send())
         time.sleep(1.2)
         self.assert_says("450 4.7.1", self.send())

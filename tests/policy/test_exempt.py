@@ -81,10 +81,3 @@ class TrustTests(SynchronousTestCase):
             self.assertIs(RcptUnless(never, trusted).check_rcpt(client, MAIL, recipient("a", "b.example")), verdict)
         for unless in (ConnectUnless(never, trusted), MailUnless(never, trusted), RcptUnless(never, trusted)):
             self.assertEqual(unless.name, "never")
-
-    def test_bounded(self):
-        """A client per address of an IPv6 network does not fill the memory."""
-        networks = TrustedNetworks(())
-        for number in range(25_000):
-            networks(Client(f"2001:db9::{number:x}"))
-        self.assertLessEqual(len(networks._known), 10_000)
