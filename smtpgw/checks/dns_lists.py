@@ -16,9 +16,9 @@ from smtpgw.boundaries.deadline import Task
 from smtpgw.delivery.escape import printable_ascii
 from smtpgw.model.domains import canonical_local
 from smtpgw.model.envelope import Client, MailFrom, Recipient
+from smtpgw.model.network import plain_address
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import ACCEPT, Accept, Refuse, Verdict
-from smtpgw.policy.client_network import plain_address
 from smtpgw.policy.dns_listings import DnsListings, Listings
 
 _MAX_REASON = 200

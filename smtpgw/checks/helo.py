@@ -14,9 +14,9 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from smtpgw.model.domains import canonical_domain
 from smtpgw.model.envelope import Client, MailFrom
+from smtpgw.model.network import plain_address
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import ACCEPT, Accept, Refuse, Verdict
-from smtpgw.policy.client_network import plain_address
 
 # Underscores are no letters of host names, but real mail servers have them.
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"

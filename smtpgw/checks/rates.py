@@ -9,10 +9,10 @@ from math import ceil
 
 from smtpgw.boundaries.world import Clock
 from smtpgw.model.envelope import Client, MailFrom, Recipient
+from smtpgw.model.network import client_key
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import ACCEPT, Refuse, Verdict
 from smtpgw.policy.buckets import Buckets
-from smtpgw.policy.client_network import counted_by
 
 _MOST_CLIENTS = 100_000
 """Remembered of each kind; about 20 MB when all three are full."""
@@ -44,7 +44,7 @@ class Rates:
         # A client of a Unix socket has no address, and is this machine.
         if self._connections is None or not client.address:
             return ACCEPT
-        wait = self._connections.take(counted_by(client.address), self._now())
+        wait = self._connections.take(client_key(client.address), self._now())
         return self._refused(421, "4.7.0", "connections", wait) if wait else ACCEPT
 
     def check_mail(self, client: Client, mail: MailFrom) -> Verdict:
@@ -63,7 +63,7 @@ class Rates:
         if client.identity:
             wait = buckets.take((client.identity,), self._now())
         elif client.address:
-            wait = buckets.take(counted_by(client.address), self._now())
+            wait = buckets.take(client_key(client.address), self._now())
         else:
             return ACCEPT
         return self._refused(450, "4.7.1", what, wait) if wait else ACCEPT

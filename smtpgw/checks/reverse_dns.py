@@ -9,10 +9,10 @@ from collections.abc import Awaitable
 
 from smtpgw.boundaries.deadline import Task
 from smtpgw.model.envelope import Client, MailFrom
+from smtpgw.model.network import plain_address
 from smtpgw.model.reply import reply
 from smtpgw.model.verdict import ACCEPT, Accept, Refuse, Verdict
 from smtpgw.policy.client_names import ClientName, ClientNames
-from smtpgw.policy.client_network import plain_address
 
 
 class ReverseDns:

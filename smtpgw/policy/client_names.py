@@ -13,7 +13,7 @@ from msgspec import Struct
 from smtpgw.boundaries.deadline import Task, Tasks
 from smtpgw.boundaries.world import Clock, Resolver
 from smtpgw.model.dns import Answer, AnswerStatus, RecordType
-from smtpgw.policy.client_network import plain_address
+from smtpgw.model.network import plain_address
 from smtpgw.policy.findings import Findings
 
 _MOST_NAMES = 5

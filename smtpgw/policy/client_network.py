@@ -1,36 +1,13 @@
-"""Addresses of clients: read once, mapped ones made plain, and the network that a client is known by."""
+"""The network that a client is known by, its labels under a zone, and membership that is remembered."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 
-from smtpgw.model.network import Network, client_key, is_in_networks
+from smtpgw.model.network import Network, is_in_networks, plain_address
 
 _KEPT = 10_000
 """Addresses of which it is remembered whether they are in some networks; the longest unused are forgotten first."""
-
-
-@lru_cache(maxsize=4096)
-def plain_address(text: str) -> IPv4Address | IPv6Address | None:
-    """
-    The address of a client; ``None`` for what is none, a Unix socket among them.
-
-    An IPv4 address that is written as IPv6 (``::ffff:192.0.2.1``) is the IPv4 one; a scope (``%eth0``) is left out.
-    """
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-def counted_by(text: str) -> str | int:
-    """As :func:`~smtpgw.model.network.client_key`, but mapped addresses are not all one client."""
-    if ":" not in text:
-        return text
-    return client_key(str(plain_address(text) or text))
 
 
 def membership(networks: Sequence[Network]) -> Callable[[str], bool]:

@@ -14,7 +14,8 @@ from msgspec import Struct
 from smtpgw.boundaries.deadline import Task, Tasks
 from smtpgw.boundaries.world import Clock, Resolver
 from smtpgw.model.dns import Answer, AnswerStatus, RecordType
-from smtpgw.policy.client_network import plain_address, reversed_labels
+from smtpgw.model.network import plain_address
+from smtpgw.policy.client_network import reversed_labels
 from smtpgw.policy.findings import Findings
 
 _KEPT_SECONDS = 300.0

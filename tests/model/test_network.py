@@ -4,7 +4,21 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.model.network import client_key, is_in_networks
+from smtpgw.model.network import client_key, is_in_networks, plain_address
+
+NONE = ("", "192.0.2", "x", "192.0.2.1 ", "[192.0.2.1]", "1::2::3", "\u0661.0.2.1", "192.0.2.1\r\n")
+
+
+class AddressTests(SynchronousTestCase):
+    """One spelling of each, and nothing for what is none."""
+
+    def test_plain(self) -> None:
+        """An IPv4 address in IPv6 clothes is an IPv4 address; a scope is not part of it."""
+        for text in ("192.0.2.1", "::ffff:192.0.2.1", "::FFFF:c000:201"):
+            self.assertEqual(str(plain_address(text)), "192.0.2.1")
+        self.assertEqual(str(plain_address("2001:DB8::1%eth0")), "2001:db8::1")
+        for text in NONE:
+            self.assertIsNone(plain_address(text), text)
 
 
 class ClientKeyTests(SynchronousTestCase):
@@ -17,6 +31,8 @@ class ClientKeyTests(SynchronousTestCase):
         self.assertNotEqual(client_key("2001:db8:1:2::1"), client_key("2001:db8:1:3::1"))
         self.assertEqual(client_key("fe80::1%eth0"), client_key("fe80::2%eth0"))
         self.assertEqual(client_key("no:address"), "no:address")
+        self.assertEqual(client_key("::ffff:192.0.2.1"), "192.0.2.1")
+        self.assertNotEqual(client_key("::ffff:192.0.2.1"), client_key("::ffff:192.0.2.2"))
 
 
 class NetworkTests(SynchronousTestCase):
