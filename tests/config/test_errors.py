@@ -4,16 +4,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.config.errors import ConfigError, ConfigErrors, nearest
+from smtpgw.config.errors import ConfigError, nearest
 from smtpgw.config.load import config_from_text, known_keys
+from tests.config.mistakes import mistakes_in
 
 
 def mistakes(text: str, environ: dict[str, str] | None = None) -> list[str]:
-    try:
-        config_from_text(text, "f", environ, Path("/srv/none"), lambda: "machine.example")
-    except ConfigErrors as errors:
-        return [str(error) for error in errors.errors]
-    return []
+    return mistakes_in(config_from_text, text, "f", environ, Path("/srv/none"), lambda: "machine.example")
 
 
 class PlaceTests(SynchronousTestCase):

@@ -29,6 +29,7 @@ from smtpgw.config.schema import (
 )
 from smtpgw.model.reply import Reply
 from smtpgw.model.route import TlsNeed, Via, ViaFail, ViaHost, ViaMx, ViaSink
+from tests.config.mistakes import mistakes_in
 
 FOLDER = Path("/srv/gateway")
 
@@ -39,11 +40,7 @@ def read(text: str = "", environ: dict[str, str] | None = None) -> Config:
 
 def mistakes(text: str, environ: dict[str, str] | None = None) -> list[str]:
     """The lines that would be printed; empty for a configuration that is right."""
-    try:
-        read(text, environ)
-    except ConfigErrors as errors:
-        return [str(error) for error in errors.errors]
-    return []
+    return mistakes_in(read, text, environ)
 
 
 class DefaultTests(SynchronousTestCase):

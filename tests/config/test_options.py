@@ -12,6 +12,7 @@ from smtpgw.config.load import StartOptions, config_from_options, config_from_te
 from smtpgw.config.schema import Config, DomainConfig, ListenConfig, Role, RouteConfig
 from smtpgw.config.values import machine_host_name
 from smtpgw.model.route import ViaHost, ViaSink
+from tests.config.mistakes import mistakes_in
 
 HERE = Path("/current")
 
@@ -21,11 +22,7 @@ def read(environ: dict[str, str] | None = None, **options: Any) -> Config:
 
 
 def mistakes(**options: Any) -> list[str]:
-    try:
-        read(**options)
-    except ConfigErrors as errors:
-        return [str(error) for error in errors.errors]
-    return []
+    return mistakes_in(read, **options)
 
 
 class AloneTests(SynchronousTestCase):

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpgw.config.errors import ConfigErrors
 from smtpgw.config.load import config_from_text, load_config
 from smtpgw.config.schema import AuthConfig, Config, UserConfig
+from tests.config.mistakes import mistakes_in
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"
 SCRAM = f"SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0$L{'A' * 42}=:L{'B' * 41}A="
@@ -18,11 +19,7 @@ def read(text: str, environ: dict[str, str] | None = None, folder: Path = Path("
 
 
 def mistakes(text: str, environ: dict[str, str] | None = None) -> list[str]:
-    try:
-        read(text, environ)
-    except ConfigErrors as errors:
-        return [str(error) for error in errors.errors]
-    return []
+    return mistakes_in(read, text, environ)
 
 
 class UserTests(SynchronousTestCase):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpgw.config.errors import ConfigErrors
 from smtpgw.config.load import config_from_text
 from smtpgw.config.schema import (
     DnsListConfig,
@@ -14,6 +13,7 @@ from smtpgw.config.schema import (
     Strictness,
     WhenDown,
 )
+from tests.config.mistakes import mistakes_in
 
 
 def read(text: str, environ: dict[str, str] | None = None) -> PolicyConfig:
@@ -21,11 +21,7 @@ def read(text: str, environ: dict[str, str] | None = None) -> PolicyConfig:
 
 
 def mistakes(text: str) -> list[str]:
-    try:
-        read(text)
-    except ConfigErrors as errors:
-        return [str(error) for error in errors.errors]
-    return []
+    return mistakes_in(read, text)
 
 
 class ValueTests(SynchronousTestCase):
